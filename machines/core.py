@@ -1,0 +1,474 @@
+"""The core: takes one fact, lets the machines concerned fire their rows, returns commands.
+
+`Core.step(fact)` is the whole interface: a registry of machines, routing by id, run to completion.
+The same facts give the same state and commands, live, simulated or replayed. It must not read a
+clock, draw a number, log or wait; time and ids arrive in the facts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from machines.close import TABLE as CLOSE
+from machines.close import Close
+from machines.env import SEQ_BITS, Env
+from machines.errors import IllegalTransition, InvariantBroken
+from machines.evidence import Evidence
+from machines.holding import Holding
+from machines.leg import TABLE as LEG
+from machines.leg import Leg, is_interested
+from machines.messages import (
+    Alarm,
+    CloseRequested,
+    CommandRefused,
+    EngineStarted,
+    Fact,
+    FundingPaid,
+    LinkClosed,
+    LinkOpened,
+    LinkStale,
+    ModeChanged,
+    OperatorCommanded,
+    OrderPlaced,
+    Place,
+    PositionDeclared,
+    RulesRead,
+    TimerFired,
+    TopMoved,
+    TopSeen,
+)
+from machines.order import TABLE as ORDER
+from machines.order import Order
+from machines.policy.escalating import urgency_of
+from machines.session import TABLE as SESSION
+from machines.session import Session
+from machines.table import Out, Table, Transition
+from machines.types import Instrument, PairSettings, SessionSettings, VenueSettings
+
+TABLES: dict[type, Table] = {Order: ORDER, Leg: LEG, Close: CLOSE, Session: SESSION}
+
+#: Closes that have ended are kept for late fills until this many newer ones have ended.
+FINISHED_MAX = 1024
+
+
+class Core(Evidence):
+    """All machines of one engine.
+
+    `tracing` keeps the transitions of each step in `Out.trace`; `recording` collects the books that
+    a step consumed in `seen`, for the journal.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        venues: Iterable[VenueSettings],
+        pairs: Iterable[PairSettings],
+        session: SessionSettings | None = None,
+        *,
+        tracing: bool = False,
+        recording: bool = False,
+    ) -> None:
+        self.env = env = Env()
+        self.tracing = tracing
+        self.recording = recording
+        self.seen: list[TopSeen] = []
+        settings = session or SessionSettings()
+        self.sessions = {venue.name: Session(venue, settings, env) for venue in venues}
+        self.holdings = [
+            Holding(each, self.sessions[each.venue].venue, self.sessions[each.venue])
+            for each in instruments
+        ]
+        self.books = [holding.book for holding in self.holdings]
+        self.pairs = {pair.name: pair for pair in pairs}
+        self.closes: dict[str, Close] = {}
+        self.finished: deque[Close | Order] = deque()
+        self.close_count = 0
+        self.out = Out()
+        self.handlers: dict[type, Any] = {
+            EngineStarted: self._started,
+            PositionDeclared: self._declared,
+            CloseRequested: self._close_requested,
+            OperatorCommanded: self._commanded,
+            TimerFired: self._timer,
+            TopMoved: self._top_moved,
+            RulesRead: self._rules,
+            LinkOpened: self._link_opened,
+            LinkClosed: self._link_closed,
+            LinkStale: self._link_stale,
+            ModeChanged: self._mode,
+            FundingPaid: self._funding,
+            OrderPlaced: self._order_placed,
+            CommandRefused: self._command_refused,
+            **self.evidence_handlers(),
+        }
+
+    # ------------------------------------------------------------ the interface
+
+    def step(self, fact: Fact) -> Out:
+        """Let one fact run to completion; returns commands in order, trace and answer.
+
+        A row that is missing or an invariant that breaks quarantines the close concerned and
+        raises an alarm; nothing is swallowed and the other machines go on.
+        """
+        self.out = out = Out([] if self.tracing else None)
+        out.now = fact.at
+        try:
+            self.handlers[type(fact)](fact, out)
+            self._drain(out)
+        except (IllegalTransition, InvariantBroken) as error:
+            self._quarantine(error, out)
+        return out
+
+    def quote(
+        self,
+        instrument: int,
+        at: int,
+        venue_at: int,
+        bid: int,
+        bid_qty: int,
+        ask: int,
+        ask_qty: int,
+        mark: int,
+    ) -> TopMoved | None:
+        """Take a top of book; returns a fact to step when a machine was waiting for it.
+
+        Quotes that concern nobody change nothing but the book and are not recorded.
+        """
+        book = self.books[instrument]
+        book.at = at
+        book.venue_at = venue_at
+        book.bid = bid
+        book.bid_qty = bid_qty
+        book.ask = ask
+        book.ask_qty = ask_qty
+        book.mark = mark
+        book.fresh = True
+        if book.watchers:
+            for leg in book.watchers:
+                if is_interested(leg, at):
+                    return TopMoved(at, instrument)
+        return None
+
+    def is_due(self, machine: int, tag: str, due: int) -> bool:
+        """Whether a timer is still wanted; a disarmed or re-armed one is stale."""
+        target = self.machine(machine)
+        return target is not None and target.timers.get(tag) == due
+
+    def machine(self, uid: int) -> Any:
+        """The machine behind a timer address, None once it was retired."""
+        return (self.env.orders if uid >> SEQ_BITS else self.env.machines).get(uid)
+
+    def timers(self) -> Iterator[tuple[int, str, int]]:
+        """Every armed timer as (machine, tag, due), in a fixed order."""
+        for machine in (*self.env.machines.values(), *self.env.orders.values()):
+            for tag, due in machine.timers.items():
+                yield machine.uid, tag, due
+
+    def take_seen(self) -> tuple[TopSeen, ...]:
+        """The books consumed since the last call."""
+        if not self.seen:
+            return ()
+        seen = tuple(self.seen)
+        self.seen.clear()
+        return seen
+
+    # ------------------------------------------------------------ running
+
+    def _drain(self, out: Out) -> None:
+        mail = out.mail
+        while mail:
+            machine, trigger, message = mail.popleft()
+            TABLES[type(machine)].fire(machine, trigger, message, out)
+            if machine.state == "reconciled" and type(machine) is Close:
+                self._retire(machine, out)
+
+    def _quarantine(self, error: IllegalTransition | InvariantBroken, out: Out) -> None:
+        """Stop creating for the close whose machine broke; cancel what rests; tell a person."""
+        close = self.broken_owner(error)
+        out.mail.clear()
+        name = close.id if close is not None else "core"
+        out.commands = [each for each in out.commands if not isinstance(each, Place)]
+        out.commands.append(Alarm(out.now, "machine_error", name, str(error)))
+        if close is None:
+            return
+        out.tell(close, "break")
+        try:
+            self._drain(out)
+        except (IllegalTransition, InvariantBroken) as again:
+            out.commands.append(Alarm(out.now, "machine_error", name, f"while stopping: {again}"))
+
+    def broken_owner(self, error: Exception) -> Close | None:
+        """The close whose machine an error names."""
+        text = str(error)
+        for close in self.closes.values():
+            names = [close.id, *(leg.id for leg in close.legs)]
+            if any(f" {name}:" in text or f"{name}#" in text for name in names):
+                return close
+            if any(f"{leg.id}:" in text for leg in close.legs):
+                return close
+        return None
+
+    def _retire(self, close: Close, out: Out) -> None:
+        if close not in self.finished:
+            self.finished.append(close)
+        while len(self.finished) > FINISHED_MAX:
+            self._forget(self.finished.popleft())
+
+    def _forget(self, machine: Close | Order) -> None:
+        orders = self.env.orders
+        if isinstance(machine, Order):
+            orders.pop(machine.uid, None)
+            return
+        if machine.state != "reconciled" or self.closes.get(machine.id) is machine:
+            self.finished.append(machine)
+            return
+        self.env.machines.pop(machine.uid, None)
+        for leg in machine.legs:
+            self.env.machines.pop(leg.uid, None)
+            for order in leg.orders:
+                orders.pop(order.uid, None)
+
+    def touch(self, close: Close) -> None:
+        """Note which books this step may consume."""
+        if self.recording:
+            for leg in close.legs:
+                book = leg.book
+                if book.fresh:
+                    book.fresh = False
+                    self.seen.append(book.seen(leg.instrument.index))
+
+    # ------------------------------------------------------------ requests
+
+    def _started(self, fact: EngineStarted, out: Out) -> None:
+        env = self.env
+        first = env.epoch == 1 and not env.seq and not self.closes
+        env.epoch = fact.epoch
+        env.seq = 0
+        for session in self.sessions.values():
+            out.tell(session, "begin" if first else "restarted")
+        for order in list(env.orders.values()):
+            if order.alive:
+                out.tell(order, "restarted")
+        for close in self.closes.values():
+            self.touch(close)
+            if close.state != "reconciled":
+                out.tell(close, "restarted")
+
+    def _declared(self, fact: PositionDeclared, out: Out) -> None:
+        holding = self.holdings[fact.instrument]
+        holding.qty = fact.qty
+        holding.entry = fact.entry
+        holding.declared = True
+
+    def _close_requested(self, fact: CloseRequested, out: Out) -> None:
+        pair = self.pairs.get(fact.pair)
+        if pair is None:
+            out.answer = f"unknown pair {fact.pair!r}; known: {', '.join(sorted(self.pairs))}"
+            return
+        try:
+            urgency = urgency_of(fact.reason, fact.urgency, pair.close)
+        except KeyError as error:
+            out.answer = f"unknown reason or urgency {error.args[0]!r}"
+            return
+        close = self.closes.get(fact.pair)
+        if close is not None and close.state != "reconciled":
+            self.touch(close)
+            before = close.urgency
+            out.tell(close, "asked_again", (urgency, fact.reason))
+            self._drain(out)
+            raised = "raised to " + urgency if close.urgency != before else "unchanged"
+            out.answer = f"already closing {fact.pair}; urgency {raised}"
+            return
+        holdings = [self.holdings[index] for index in pair.legs]
+        self.close_count += 1
+        close = Close(
+            pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, fact.at
+        )
+        self.closes[fact.pair] = close
+        self.touch(close)
+        out.answer = f"closing {fact.pair}"
+        out.tell(close, "begin")
+
+    def _commanded(self, fact: OperatorCommanded, out: Out) -> None:
+        command = fact.command
+        alive = [close for close in self.closes.values() if close.state != "reconciled"]
+        for close in alive:
+            self.touch(close)
+        out.answer = command
+        if command == "halt":
+            self.env.halted = True
+            for close in alive:
+                for leg in close.legs:
+                    out.tell(leg, "halt")
+        elif command == "resume":
+            self.env.halted = False
+            self._recheck(out, alive)
+        elif command == "kill":
+            self.env.halted = False
+            self._kill(fact, out)
+        elif command == "settle":
+            self._settle(fact, out)
+        else:
+            self._command_closes(fact, alive, out)
+
+    def _kill(self, fact: OperatorCommanded, out: Out) -> None:
+        for name, pair in self.pairs.items():
+            close = self.closes.get(name)
+            held = any(self.holdings[index].qty for index in pair.legs)
+            if held or (close is not None and close.state != "reconciled"):
+                self._close_requested(CloseRequested(fact.at, name, "KILL", by=fact.by), out)
+                self._drain(out)
+        self._recheck(out, list(self.closes.values()))
+        out.answer = "kill: closing everything"
+
+    def _settle(self, fact: OperatorCommanded, out: Out) -> None:
+        order = self.env.orders.get(fact.order)
+        if order is None:
+            out.answer = f"unknown order {fact.order}"
+            return
+        if fact.cum is not None and fact.cum > order.cum:
+            self.credit(order, fact.cum - order.cum, fact.at, fact.at, out)
+            order.cum = fact.cum
+        out.tell(order, "settled", fact)
+
+    def _command_closes(self, fact: OperatorCommanded, alive: list[Close], out: Out) -> None:
+        triggers = {
+            "retry": "retry_asked",
+            "adopt": "adopt",
+            "write_off": "write_off",
+            "release": "release",
+            "cancel": "withdraw",
+        }
+        trigger = triggers.get(fact.command)
+        chosen = [close for close in alive if not fact.target or close.id == fact.target]
+        if trigger is None:
+            return
+        if not chosen:
+            out.answer = f"no close of {fact.target or 'any pair'} is alive"
+        for close in chosen:
+            out.tell(close, trigger, fact)
+
+    def _order_placed(self, fact: OrderPlaced, out: Out) -> None:
+        """Send one plain order that belongs to no ladder."""
+        holding = self.holdings[fact.instrument]
+        env = self.env
+        holding.order_count += 1
+        order = Order(
+            env.next_order(),
+            f"{holding.instrument.key}#{holding.order_count}",
+            holding,
+            holding.venue,
+            None,
+            fact.side,
+            fact.qty,
+            fact.price,
+            fact.at,
+        )
+        order.rung = "single"
+        env.orders[order.uid] = order
+        self.finished.append(order)
+        while len(self.finished) > FINISHED_MAX and not (
+            isinstance(self.finished[0], Order) and self.finished[0].alive
+        ):
+            self._forget(self.finished.popleft())
+        matching = holding.venue.capabilities.deadline != "none"
+        deadline = fact.at + holding.venue.deadline_ns if matching else 0
+        market = fact.price is None
+        out.commands.append(
+            Place(
+                fact.at,
+                order.uid,
+                fact.instrument,
+                fact.side,
+                fact.qty,
+                fact.price,
+                "IOC" if market else "GTC",
+                False,
+                False,
+                deadline,
+                0,
+                1,
+                "single",
+                fact.by,
+            )
+        )
+
+    def _command_refused(self, fact: CommandRefused, out: Out) -> None:
+        order = self.env.orders.get(fact.order)
+        if order is not None:
+            text = f"{fact.gate} refused the send of {order.id}"
+            out.commands.append(Alarm(fact.at, "gate_refused", order.id, text))
+            out.tell(order, "refused", fact)
+
+    # ------------------------------------------------------------ time, books, links
+
+    def _timer(self, fact: TimerFired, out: Out) -> None:
+        machine = self.machine(fact.machine)
+        if machine is None or machine.timers.get(fact.tag) != fact.due:
+            return
+        del machine.timers[fact.tag]
+        kind = type(machine)
+        if kind is Order:
+            if machine.leg is not None:
+                self.touch(machine.leg.close)
+        elif kind is Leg:
+            self.touch(machine.close)
+        elif kind is Close:
+            self.touch(machine)
+        TABLES[kind].fire(machine, fact.tag, fact, out)
+
+    def _top_moved(self, fact: TopMoved, out: Out) -> None:
+        book = self.books[fact.instrument]
+        for leg in tuple(book.watchers):
+            self.touch(leg.close)
+            out.tell(leg, "recheck", fact)
+
+    def _rules(self, fact: RulesRead, out: Out) -> None:
+        holding = self.holdings[fact.instrument]
+        holding.instrument = fact.rules
+        holding.rules_asked = False
+        if holding.owner is not None:
+            holding.owner.instrument = fact.rules
+
+    def _link_opened(self, fact: LinkOpened, out: Out) -> None:
+        out.tell(self.sessions[fact.venue], "opened", fact)
+
+    def _link_closed(self, fact: LinkClosed, out: Out) -> None:
+        out.tell(self.sessions[fact.venue], "closed", fact)
+
+    def _link_stale(self, fact: LinkStale, out: Out) -> None:
+        session = self.sessions[fact.venue]
+        out.tell(session, "stale", fact)
+        out.tell(session, "recover", fact)
+
+    def _mode(self, fact: ModeChanged, out: Out) -> None:
+        self.sessions[fact.venue].mode = fact.mode
+        self._recheck(out, list(self.closes.values()))
+
+    def _recheck(self, out: Out, closes: list[Close]) -> None:
+        for close in closes:
+            for leg in close.legs:
+                if leg.state == "waiting":
+                    self.touch(close)
+                    out.tell(leg, "recheck")
+
+    def recheck_venue(self, venue: str, out: Out) -> None:
+        """A venue became trusted: waiting legs there look at their gates again."""
+        self._recheck(
+            out,
+            [close for close in self.closes.values() if any(_on(leg, venue) for leg in close.legs)],
+        )
+
+    def _funding(self, fact: FundingPaid, out: Out) -> None:
+        holding = self.holdings[fact.instrument]
+        if self.is_new_trade(holding, fact.key):
+            holding.funding += fact.amount
+
+
+def _on(leg: Leg, venue: str) -> bool:
+    return leg.venue.name == venue
+
+
+__all__ = ["FINISHED_MAX", "TABLES", "Core", "Transition"]

@@ -1,0 +1,322 @@
+"""The core's half that takes what venues say: order evidence, trades, truth reads.
+
+Evidence is joined into knowledge first, then fires rows. It must not decide anything: every
+reaction is a row of a table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from machines.errors import InvariantBroken
+from machines.messages import (
+    Alarm,
+    CallLost,
+    CancelForeign,
+    CancelRefused,
+    FillReported,
+    InstrumentTruth,
+    OpenOrder,
+    OrderMissing,
+    OrderRefused,
+    OrderReported,
+    OrderSent,
+    PositionMoved,
+    QueryFailed,
+    ReadTruth,
+    TradeRow,
+    TruthFailed,
+    TruthRead,
+)
+from machines.order import TABLE as ORDER
+from machines.order import join_fill, join_report, trigger_of
+from machines.session import TABLE as SESSION
+from machines.types import BUY
+
+if TYPE_CHECKING:
+    from machines.close import Close
+    from machines.env import Env
+    from machines.holding import Holding
+    from machines.order import Order
+    from machines.session import Session
+    from machines.table import Out
+
+#: Trade ids remembered per instrument for external fills and funding.
+TRADES_MAX = 4096
+_EXTERNAL = ("liquidation", "adl", "settlement")
+_UNPROVED = ("pending", "sent", "unknown")
+
+
+class Evidence:
+    """Handlers of the facts that a venue port delivers; mixed into `Core`."""
+
+    env: Env
+    holdings: list[Holding]
+    sessions: dict[str, Session]
+
+    def touch(self, close: Close) -> None:
+        raise NotImplementedError
+
+    def recheck_venue(self, venue: str, out: Out) -> None:
+        raise NotImplementedError
+
+    def evidence_handlers(self) -> dict[type, Any]:
+        """Which method takes which fact."""
+        return {
+            OrderSent: self._sent,
+            OrderReported: self._reported,
+            OrderRefused: self._refused,
+            CancelRefused: self._cancel_refused,
+            CallLost: self._call_lost,
+            OrderMissing: self._missing,
+            QueryFailed: self._query_failed,
+            FillReported: self._fill,
+            TruthRead: self._truth,
+            TruthFailed: self._truth_failed,
+            PositionMoved: self._position_moved,
+        }
+
+    # ------------------------------------------------------------ orders
+
+    def _order(self, uid: int, out: Out) -> Order | None:
+        order = self.env.orders.get(uid)
+        if order is None:
+            text = f"evidence about order {uid}, which no machine owns"
+            out.commands.append(Alarm(out.now, "orphan_order", "core", text))
+        elif order.leg is not None:
+            self.touch(order.leg.close)
+        return order
+
+    def _sent(self, fact: OrderSent, out: Out) -> None:
+        order = self.env.orders.get(fact.order)
+        if order is not None:
+            ORDER.fire(order, "sent", fact, out)
+
+    def _reported(self, fact: OrderReported, out: Out) -> None:
+        order = self._order(fact.order, out)
+        if order is None:
+            return
+        order.grown = grown = join_report(order, fact)
+        if grown:
+            self.credit(order, grown, fact.at, fact.venue_at, out)
+        trigger = trigger_of(order, fact)
+        if trigger == "unrecognised" and fact.text:
+            out.commands.append(Alarm(fact.at, "unmapped_code", order.venue.name, fact.text))
+        ORDER.fire(order, trigger, fact, out)
+
+    def _fill(self, fact: FillReported, out: Out) -> None:
+        if not fact.order:
+            self._external_fill(fact, out)
+            return
+        order = self._order(fact.order, out)
+        if order is None:
+            return
+        order.grown = grown = join_fill(order, fact)
+        if grown:
+            self.credit(order, grown, fact.at, fact.venue_at, out)
+        ORDER.fire(order, "filled" if order.cum >= order.qty else "grew", fact, out)
+
+    def credit(self, order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
+        """Book newly known fill quantity: the holding, the exposure, and an over-fill's alarm."""
+        if grown < 0:
+            raise InvariantBroken("I4", f"{order.id}: cumulative fill fell by {-grown}")
+        holding = order.holding
+        holding.qty += grown if order.side == BUY else -grown
+        holding.last_fill_at = at
+        if venue_at > holding.last_fill_venue_at:
+            holding.last_fill_venue_at = venue_at
+        leg = order.leg
+        if leg is not None:
+            leg.close.note_exposure(out)
+        if order.cum > order.qty >= order.cum - grown:
+            text = f"{order.cum} filled of {order.qty} sent"
+            out.commands.append(Alarm(at, "overfill", order.id, text))
+
+    def _refused(self, fact: OrderRefused, out: Out) -> None:
+        order = self._order(fact.order, out)
+        if order is not None:
+            ORDER.fire(order, "refused", fact, out)
+
+    def _cancel_refused(self, fact: CancelRefused, out: Out) -> None:
+        order = self._order(fact.order, out)
+        if order is not None:
+            ORDER.fire(order, "cancel_refused", fact, out)
+
+    def _call_lost(self, fact: CallLost, out: Out) -> None:
+        order = self._order(fact.order, out)
+        if order is not None:
+            ORDER.fire(order, f"{fact.call}_lost", fact, out)
+
+    def _missing(self, fact: OrderMissing, out: Out) -> None:
+        order = self._order(fact.order, out)
+        if order is not None:
+            ORDER.fire(order, "missing", fact, out)
+
+    def _query_failed(self, fact: QueryFailed, out: Out) -> None:
+        order = self._order(fact.order, out)
+        if order is not None:
+            ORDER.fire(order, "query_failed", fact, out)
+
+    # ------------------------------------------------------------ what we did not order
+
+    def is_new_trade(self, holding: Holding, key: str) -> bool:
+        """Remember an external trade or payment; False if it was known."""
+        if holding.trades is None:
+            holding.trades = set()
+        if key in holding.trades:
+            return False
+        if len(holding.trades) >= TRADES_MAX:
+            raise InvariantBroken("I20", f"{holding.instrument.key}: too many external trades")
+        holding.trades.add(key)
+        return True
+
+    def _external_fill(self, fact: FillReported, out: Out) -> None:
+        holding = self.holdings[fact.instrument]
+        if not self.is_new_trade(holding, fact.trade):
+            return
+        self._external(holding, fact.side * fact.qty, fact.origin, fact.at, fact.venue_at, out)
+
+    def _position_moved(self, fact: PositionMoved, out: Out) -> None:
+        holding = self.holdings[fact.instrument]
+        change = fact.qty - holding.qty
+        if change and fact.origin in _EXTERNAL:
+            self._external(holding, change, fact.origin, fact.at, fact.venue_at, out)
+        elif change and holding.owner is not None:
+            # A position frame may precede or trail the fills; only a read settles it.
+            name = holding.venue.name
+            out.commands.append(ReadTruth(fact.at, name, fact.instrument))
+
+    def _external(
+        self, holding: Holding, change: int, origin: str, at: int, venue_at: int, out: Out
+    ) -> None:
+        """Book a change that the engine did not order, or freeze on a stranger's."""
+        leg = holding.owner
+        key = holding.instrument.key
+        if origin not in _EXTERNAL:
+            text = f"{key}: {change} units traded by somebody else ({origin})"
+            out.commands.append(Alarm(at, "foreign_exposure", key, text))
+            if leg is not None:
+                leg.close.foreign_text = text
+                leg.close.alarmed.add("foreign_exposure")
+                out.tell(leg.close, "foreign")
+            return
+        holding.qty += change
+        holding.last_fill_at = at
+        holding.last_fill_venue_at = max(holding.last_fill_venue_at, venue_at)
+        if origin != "settlement":
+            text = f"{key}: {change} units by {origin}"
+            out.commands.append(Alarm(at, "leg_liquidated", key, text))
+        if leg is not None:
+            self.touch(leg.close)
+            leg.external += change
+            leg.liquidated = leg.liquidated or origin != "settlement"
+            leg.close.note_exposure(out)
+            out.tell(leg, "order_filling", None)
+
+    # ------------------------------------------------------------ truth
+
+    def _truth(self, fact: TruthRead, out: Out) -> None:
+        session = self.sessions[fact.venue]
+        after_gap = fact.scope < 0 and not session.trusted
+        for row in fact.rows:
+            holding = self.holdings[row.instrument]
+            if fact.sent_at < holding.read_sent_at:
+                continue
+            for trade in row.trades:
+                self._trade(trade, row.instrument, fact.at, out)
+            listed = {each.order for each in row.orders}
+            for each in row.orders:
+                self._listed(each, row, fact, out)
+            self._store(holding, row, fact)
+            self._unlisted(holding, row, fact, listed, after_gap=after_gap, out=out)
+            if holding.owner is not None:
+                leg = holding.owner
+                self.touch(leg.close)
+                out.tell(leg.close, "truth", leg)
+                if leg.state == "waiting":
+                    out.tell(leg, "recheck")
+        if fact.scope < 0:
+            SESSION.fire(session, "truth", fact, out)
+            if after_gap and session.trusted:
+                self.recheck_venue(fact.venue, out)
+
+    def _store(self, holding: Holding, row: InstrumentTruth, fact: TruthRead) -> None:
+        complete = row.qty is not None and row.orders_complete and row.trades_complete
+        same = complete and holding.read_ok and row.qty == holding.read_qty
+        holding.read_equal = holding.read_equal + 1 if same else int(complete)
+        holding.read_at = fact.at
+        holding.read_sent_at = fact.sent_at
+        holding.read_taken_at = fact.taken_at
+        holding.read_qty = row.qty
+        holding.read_entry = row.entry
+        holding.read_ok = complete
+        holding.foreign = any(not each.order for each in row.orders)
+
+    def _trade(self, trade: TradeRow, instrument: int, at: int, out: Out) -> None:
+        order = self.env.orders.get(trade.order)
+        if order is None or (order.trades is not None and trade.trade in order.trades):
+            return
+        fill = FillReported(
+            at,
+            trade.venue_at,
+            instrument,
+            trade.order,
+            trade.trade,
+            trade.side,
+            trade.price,
+            trade.qty,
+            None,
+            trade.fee,
+            trade.maker,
+        )
+        self._fill(fill, out)
+
+    def _listed(self, row: OpenOrder, truth: InstrumentTruth, fact: TruthRead, out: Out) -> None:
+        """An order in the list of open orders: a read can raise knowledge, never lower it."""
+        if not row.order:
+            return
+        order = self.env.orders.get(row.order)
+        if order is None:
+            text = f"own order {row.order} without a journaled intent"
+            out.commands.append(Alarm(fact.at, "orphan_order", "core", text))
+            out.commands.append(CancelForeign(fact.at, truth.instrument, row.text_id))
+            return
+        if order.state in _UNPROVED or row.cum > order.cum:
+            report = OrderReported(
+                fact.at, fact.taken_at, row.order, "read", "OPEN", row.cum, price=row.price
+            )
+            if order.alive:
+                self._reported(report, out)
+
+    def _unlisted(
+        self,
+        holding: Holding,
+        row: InstrumentTruth,
+        fact: TruthRead,
+        listed: set[int],
+        *,
+        after_gap: bool,
+        out: Out,
+    ) -> None:
+        """Orders that a complete read does not show: proof of absence, or a reason to ask."""
+        leg = holding.owner
+        if leg is None or not (row.orders_complete and row.trades_complete):
+            return
+        for order in leg.orders:
+            if not order.alive or order.uid in listed:
+                continue
+            if order.state == "unknown":
+                countable = fact.sent_at >= order.sent_at + order.venue.absent_after_ns
+                if countable and order.missing_first and not order.read_after:
+                    order.read_after = True
+                    out.tell(order, "untraced", fact)
+            elif after_gap:
+                out.tell(order, "unlisted", fact)
+
+    def _truth_failed(self, fact: TruthFailed, out: Out) -> None:
+        if fact.scope < 0:
+            SESSION.fire(self.sessions[fact.venue], "truth_failed", fact, out)
+            return
+        leg = self.holdings[fact.scope].owner
+        if leg is not None:
+            out.tell(leg.close, "truth", leg)

@@ -1,0 +1,100 @@
+"""What the core keeps per instrument: the book as last seen, and the position as believed.
+
+Plain state, no decisions: machines read it, the core writes it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from machines.messages import TopSeen
+from machines.types import Instrument, VenueSettings
+
+if TYPE_CHECKING:
+    from machines.leg import Leg
+    from machines.session import Session
+
+
+class Book:
+    """Top of one book in ticks and units; 0 where a side is empty or unknown.
+
+    `fresh` is set by every change and cleared when a journal record has taken the book along;
+    `watchers` are the legs that want to hear of changes.
+    """
+
+    __slots__ = ("ask", "ask_qty", "at", "bid", "bid_qty", "fresh", "mark", "venue_at", "watchers")
+
+    def __init__(self) -> None:
+        self.bid = 0
+        self.bid_qty = 0
+        self.ask = 0
+        self.ask_qty = 0
+        self.mark = 0
+        self.at = 0
+        self.venue_at = 0
+        self.fresh = False
+        self.watchers: list[Leg] = []
+
+    def seen(self, instrument: int) -> TopSeen:
+        """The book as a journal record takes it along."""
+        return TopSeen(
+            self.at,
+            self.venue_at,
+            instrument,
+            self.bid,
+            self.bid_qty,
+            self.ask,
+            self.ask_qty,
+            self.mark,
+        )
+
+    def restore(self, top: TopSeen) -> None:
+        """Set the book to what a record says was consumed."""
+        self.at = top.at
+        self.venue_at = top.venue_at
+        self.bid = top.bid
+        self.bid_qty = top.bid_qty
+        self.ask = top.ask
+        self.ask_qty = top.ask_qty
+        self.mark = top.mark
+        self.fresh = False
+
+
+class Holding:
+    """The position in one instrument as our own facts amount to, and the venue's last word on it.
+
+    `qty` is signed units and changes only by fills and declared or confirmed truth. The `read_*`
+    fields describe the newest complete read; `foreign` says that it showed orders not ours.
+    """
+
+    __slots__ = (
+        "book", "declared", "dust", "entry", "foreign", "funding", "instrument", "last_fill_at",
+        "last_fill_venue_at", "order_count", "owner", "qty", "read_at", "read_entry", "read_equal", "read_ok",
+        "read_qty", "read_sent_at", "read_taken_at", "rules_asked", "session", "trades", "venue",
+    )  # fmt: skip
+
+    def __init__(self, instrument: Instrument, venue: VenueSettings, session: Session) -> None:
+        self.instrument = instrument
+        self.venue = venue
+        self.session = session
+        self.book = Book()
+        self.qty = 0
+        self.entry: Decimal | None = None
+        self.declared = False
+        self.dust = 0
+        self.funding = Decimal(0)
+        self.owner: Leg | None = None
+        self.order_count = 0
+        self.last_fill_at = 0
+        self.last_fill_venue_at = 0
+        self.read_at = 0
+        self.read_equal = 0
+        self.read_sent_at = 0
+        self.read_taken_at = 0
+        self.read_qty: int | None = None
+        self.read_entry: Decimal | None = None
+        self.read_ok = False
+        self.foreign = False
+        self.rules_asked = False
+        self.trades: set[str] | None = None

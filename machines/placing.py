@@ -1,0 +1,173 @@
+"""How a leg turns its remainder into one order: size, price, bound, the `Place` command.
+
+Called by the rows of the leg that place; it never decides whether, only what. It must not look at
+anything but the leg, its book and its configuration.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from machines.errors import InvariantBroken
+from machines.messages import Arm, Place
+from machines.order import Order
+from machines.policy import pricing
+from machines.policy.gating import book_is_valid, floor_to_lot
+from machines.types import AGGRESSIVE, BUY, MARKET, PASSIVE, RUNGS
+
+if TYPE_CHECKING:
+    from machines.leg import Leg
+    from machines.table import Out
+
+#: A marketable price bound needs a reference; without a valid book the mark serves.
+_NATIVE = ("native",)
+
+
+def place(leg: Leg, out: Out) -> None:
+    """Append the `Place` for the leg's remainder at its rung, and arm the attempt's own time.
+
+    Raises `InvariantBroken` (I6) rather than let two orders of a leg be able to fill.
+    """
+    current = leg.order
+    if current is not None and current.alive:
+        raise InvariantBroken("I6", f"{leg.id}: an order of this leg may still fill")
+    remaining = leg.remaining
+    qty = floor_to_lot(min(remaining, leg.qty_cap) if leg.qty_cap else remaining, leg.instrument)
+    if not 0 < qty <= remaining:
+        raise InvariantBroken("I6", f"{leg.id}: order of {qty} for a remainder of {remaining}")
+    rung = leg.rung
+    price, post_only, why = _terms(leg, rung, out.now)
+    leg.attempts += 1
+    leg.attempts_total += 1
+    leg.quoted_at = out.now
+    holding = leg.holding
+    holding.order_count += 1
+    env = leg.env
+    order = Order(
+        env.next_order(),
+        f"{leg.instrument.key}#{holding.order_count}",
+        holding,
+        leg.venue,
+        leg,
+        leg.side,
+        qty,
+        price,
+        out.now,
+    )
+    settings = leg.settings
+    order.alarm_after = settings.alarm_after_ns
+    order.cancel_timeout = settings.cancel_timeout_ns
+    order.post_only = post_only
+    order.rung = RUNGS[rung]
+    order.tif = "IOC" if rung == MARKET else "GTC"
+    order.why = why
+    order.attempt = leg.attempts_total
+    book = leg.book
+    order.touch = book.ask if leg.side == BUY else book.bid
+    env.orders[order.uid] = order
+    leg.order = order
+    leg.orders.append(order)
+    capabilities = leg.venue.capabilities
+    out.commands.append(
+        Place(
+            out.now,
+            order.uid,
+            leg.instrument.index,
+            leg.side,
+            qty,
+            price,
+            order.tif,  # type: ignore[arg-type]
+            post_only,
+            True,
+            out.now + leg.venue.deadline_ns if capabilities.deadline != "none" else 0,
+            leg.number,
+            leg.attempts_total,
+            order.rung,
+            why,
+        )
+    )
+    if rung != PASSIVE:
+        due = out.now + (
+            settings.aggressive_limit.attempt_timeout_ns
+            if rung == AGGRESSIVE
+            else settings.market.attempt_timeout_ns
+        )
+        leg.timers["attempt"] = due
+        out.commands.append(Arm(leg.uid, "attempt", due))
+
+
+def _terms(leg: Leg, rung: int, now: int) -> tuple[int | None, bool, str]:
+    """Price (None: native market), post-only flag and a word of why."""
+    if rung == PASSIVE:
+        return passive_ticks(leg), True, "passive"
+    if rung == AGGRESSIVE:
+        price, why = aggressive_ticks(leg)
+        book = leg.book
+        return price, not pricing.reaches_touch(leg.side, price, book.bid, book.ask), why
+    price = market_bound(leg, now)
+    book = leg.book
+    valid = book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns)
+    touch = book.ask if leg.side == BUY else book.bid
+    inside = valid and (touch <= price if leg.side == BUY else touch >= price)
+    if inside and leg.venue.capabilities.market in _NATIVE:
+        return None, False, "market"
+    return price, False, "bounded"
+
+
+def passive_ticks(leg: Leg) -> int:
+    """Where the passive rung would quote on the present book."""
+    settings = leg.settings.passive_limit
+    book = leg.book
+    return pricing.passive_price(leg.side, settings.price, book.bid, book.ask, settings.offset_bps)
+
+
+def aggressive_ticks(leg: Leg) -> tuple[int, str]:
+    """Price of the aggressive rung at the leg's step, capped from the arrival mid."""
+    settings = leg.settings.aggressive_limit
+    book = leg.book
+    side = leg.side
+    if leg.step == 0 and leg.attempts == 0:
+        leg.starts_at_break_even = break_even_ticks(leg) is not None
+    position = leg.step - leg.starts_at_break_even
+    if position < 0:
+        price = break_even_ticks(leg)
+        if price is not None:
+            return pricing.capped(side, price, leg.cap), "break_even"
+        position = 0
+    price = pricing.stepped_price(side, book.bid, book.ask, position, settings.inside_attempts)
+    why = "inside" if position < settings.inside_attempts else "touch"
+    return pricing.capped(side, price, leg.cap), why
+
+
+def break_even_ticks(leg: Leg) -> int | None:
+    """The break-even price in ticks when it is wanted, near the mid and executable, else None."""
+    settings = leg.settings
+    if not settings.break_even or leg.sibling is None:
+        return None
+    price = leg.close.break_even_base(leg)
+    if price is None:
+        return None
+    instrument = leg.instrument
+    price *= instrument.multiplier
+    book = leg.book
+    mid = Decimal(book.bid + book.ask) / 2 * instrument.tick
+    if not pricing.within_pct(price, mid, settings.break_even_max_deviation_pct):
+        return None
+    ticks = pricing.maker_ticks(leg.side, price, instrument.tick)
+    return ticks if pricing.is_executable(leg.side, ticks, book.bid, book.ask) else None
+
+
+def market_bound(leg: Leg, now: int) -> int:
+    """Bound of the next market attempt, from the mid, or from the mark without a valid book."""
+    settings = leg.settings.market
+    bps = pricing.market_bound_bps(
+        leg.attempts + 1,
+        settings.slippage_max_bps,
+        settings.widen_bps,
+        settings.slippage_abs_max_bps,
+    )
+    book = leg.book
+    if book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns):
+        return pricing.cap_from(leg.side, book.bid, book.ask, bps)
+    return pricing.cap_from(leg.side, book.mark, book.mark, bps)

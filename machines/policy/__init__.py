@@ -1,0 +1,1 @@
+"""Total functions that decide; they see plain values and change nothing."""

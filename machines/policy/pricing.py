@@ -1,0 +1,134 @@
+"""Where an order is priced: every rung, its bounds and the break-even price; pure integer ticks.
+
+Rounding is always on the safe side of the rung: a maker buys lower and sells higher, a taker's
+bound buys higher and sells lower, and the hard caps hold after rounding.
+"""
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from machines.types import BUY
+
+TEN_THOUSAND = Decimal(10_000)
+#: Break-even is tried only within this many ticks of the far touch.
+EXECUTABLE_WITHIN_TICKS = 2
+
+
+def floor_ticks(price: Decimal, tick: Decimal) -> int:
+    """Largest multiple of the tick not above `price`; a tick need not be a power of ten."""
+    return int((price / tick).to_integral_value(ROUND_FLOOR))
+
+
+def ceil_ticks(price: Decimal, tick: Decimal) -> int:
+    """Smallest multiple of the tick not below `price`."""
+    return int((price / tick).to_integral_value(ROUND_CEILING))
+
+
+def maker_ticks(side: int, price: Decimal, tick: Decimal) -> int:
+    """Round a maker's price: buy down, sell up."""
+    return floor_ticks(price, tick) if side == BUY else ceil_ticks(price, tick)
+
+
+def taker_ticks(side: int, price: Decimal, tick: Decimal) -> int:
+    """Round a taker's bound: buy up, sell down."""
+    return ceil_ticks(price, tick) if side == BUY else floor_ticks(price, tick)
+
+
+def passive_price(side: int, mode: str, bid: int, ask: int, offset_bps: Decimal) -> int:
+    """Price of a post-only order on a valid book (bid < ask), never at the far side."""
+    if mode == "own_touch":
+        return bid if side == BUY else ask
+    if mode == "mid":
+        if side == BUY:
+            return min((bid + ask) // 2, ask - 1)
+        return max(-(-(bid + ask) // 2), bid + 1)
+    share = offset_bps / TEN_THOUSAND
+    if side == BUY:
+        return min(floor_ticks(ask * (1 - share), Decimal(1)), ask - 1)
+    return max(ceil_ticks(bid * (1 + share), Decimal(1)), bid + 1)
+
+
+def has_moved_away(side: int, resting: int, wanted: int, ticks: int) -> bool:
+    """Whether the reference price has left a resting order behind by more than `ticks`."""
+    return (wanted - resting if side == BUY else resting - wanted) > ticks
+
+
+def cap_from(side: int, bid: int, ask: int, bps: Decimal) -> int:
+    """Worst price allowed, `bps` from the mid of (bid, ask); the cap holds after rounding."""
+    mid = Decimal(bid + ask) / 2
+    if side == BUY:
+        return int((mid * (1 + bps / TEN_THOUSAND)).to_integral_value(ROUND_FLOOR))
+    return int((mid * (1 - bps / TEN_THOUSAND)).to_integral_value(ROUND_CEILING))
+
+
+def capped(side: int, price: int, cap: int) -> int:
+    """The price, or the cap where the price is worse."""
+    return min(price, cap) if side == BUY else max(price, cap)
+
+
+def stepped_price(side: int, bid: int, ask: int, position: int, inside_attempts: int) -> int:
+    """Price at a step of the aggressive rung after any break-even step, before the cap.
+
+    Positions below `inside_attempts` stay one tick inside the spread, the next is the far touch,
+    each further one a tick beyond it.
+    """
+    if position < inside_attempts:
+        return ask - 1 if side == BUY else bid + 1
+    beyond = position - inside_attempts
+    return ask + beyond if side == BUY else bid - beyond
+
+
+def reaches_touch(side: int, price: int, bid: int, ask: int) -> bool:
+    """Whether a limit at `price` would take liquidity."""
+    return price >= ask if side == BUY else price <= bid
+
+
+def is_executable(side: int, price: int, bid: int, ask: int) -> bool:
+    """Whether a price lies within two ticks of the far touch, on our side of it or beyond."""
+    if side == BUY:
+        return price >= ask - EXECUTABLE_WITHIN_TICKS
+    return price <= bid + EXECUTABLE_WITHIN_TICKS
+
+
+def market_bound_bps(attempt: int, first: Decimal, widen: Decimal, absolute: Decimal) -> Decimal:
+    """Slippage bound of market attempt number `attempt` (from 1)."""
+    return min(first + widen * (attempt - 1), absolute)
+
+
+def break_even_from_sibling(
+    side: int, sibling_average: Decimal, sibling_fee_bps: Decimal, own_fee_bps: Decimal
+) -> Decimal:
+    """Base price at which a leg undoes its sibling without loss, fees of both included.
+
+    A buying leg's sibling sold: average * (1 - f_sibling) = price * (1 + f_own), and mirrored.
+    Prices are per base unit.
+    """
+    own = own_fee_bps / TEN_THOUSAND
+    sibling = sibling_fee_bps / TEN_THOUSAND
+    if side == BUY:
+        return sibling_average * (1 - sibling) / (1 + own)
+    return sibling_average * (1 + sibling) / (1 - own)
+
+
+def break_even_from_entries(
+    side: int,
+    entry: Decimal,
+    rest_base: Decimal,
+    own_fee_bps: Decimal,
+    realised: Decimal,
+) -> Decimal | None:
+    """Base price at which the pair's realised result is zero, None if there is none above zero.
+
+    `realised` is what both legs have earned so far less the fees they paid; `rest_base` is what is
+    still to be closed. For a buy: realised + rest * (entry - p) - rest * p * f = 0.
+    """
+    if rest_base <= 0:
+        return None
+    fee = own_fee_bps / TEN_THOUSAND
+    per_base = realised / rest_base
+    price = (entry + per_base) / (1 + fee) if side == BUY else (entry - per_base) / (1 - fee)
+    return price if price > 0 else None
+
+
+def within_pct(price: Decimal, reference: Decimal, limit_pct: Decimal) -> bool:
+    """Whether `price` deviates from `reference` by at most `limit_pct` per cent."""
+    return reference > 0 and abs(price - reference) * 100 <= reference * limit_pct

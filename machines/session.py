@@ -1,0 +1,207 @@
+"""The session machine: whether what a venue tells us can be relied on.
+
+Theory of operation. A link that stands is not yet a view that can be trusted: after every connect
+or gap the positions, open orders and trades are read until two successive complete reads agree.
+Only then is the venue TRUSTED (`live`) and may orders be created there; cancels and queries go at
+any time. Silence, gaps and slow consumption make the view `stale`, a closed link sends the session
+to `backoff` with full jitter; the number of attempts is forgotten only after a minute of health.
+
+It knows nothing of orders or closes; the core tells those when trust comes and goes.
+
+Invariants
+1. `trusted` is true in `live` and nowhere else.
+2. Every way into `live` passes two agreeing complete reads asked after the link opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from machines.messages import Alarm, Arm, Connect, LinkClosed, ReadTruth, TruthRead
+from machines.policy.reconciling import ask_again_after
+from machines.table import Row, State, Table
+from machines.types import SessionSettings, VenueSettings
+
+if TYPE_CHECKING:
+    from transitions import EventData
+
+    from machines.env import Env
+
+MILLION = 1_000_000
+
+
+class Session:
+    """The link to one venue. `mode` is what the venue announced, `trusted` our verdict."""
+
+    __slots__ = (
+        "alarmed", "ask_count", "attempts", "env", "id", "last_view", "mode", "opened_at",
+        "settings", "state", "timers", "uid", "venue",
+    )  # fmt: skip
+
+    def __init__(self, venue: VenueSettings, settings: SessionSettings, env: Env) -> None:
+        self.id = venue.name
+        self.venue = venue
+        self.settings = settings
+        self.env = env
+        self.uid = env.enlist(self)
+        self.state = "connecting"
+        self.mode = "online"
+        self.timers: dict[str, int] = {}
+        self.attempts = 0
+        self.ask_count = 0
+        self.opened_at = 0
+        self.last_view: tuple[tuple[int, int | None, int], ...] | None = None
+        self.alarmed = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether orders may be created at this venue."""
+        return self.state == "live"
+
+
+def _view(read: TruthRead) -> tuple[tuple[int, int | None, int], ...]:
+    return tuple((row.instrument, row.qty, len(row.orders)) for row in read.rows)
+
+
+# ---------------------------------------------------------------- guards
+
+
+def reads_agree(e: EventData) -> bool:
+    """This complete read equals the one before it, and both were asked after the link opened."""
+    session, read = e.model, e.args[0]
+    if read.sent_at < session.opened_at or session.last_view is None:
+        return False
+    return _is_complete(read) and session.last_view == _view(read)
+
+
+def _is_complete(read: TruthRead) -> bool:
+    return all(row.orders_complete and row.trades_complete for row in read.rows)
+
+
+# ---------------------------------------------------------------- actions
+
+
+def connect(e: EventData) -> None:
+    """Open the link, within `open_timeout`."""
+    session, out = e.model, e.args[1]
+    session.timers.clear()
+    out.commands.append(Connect(out.now, session.id))
+    _arm(e, "open", session.settings.open_timeout_ns)
+
+
+def read_truth(e: EventData) -> None:
+    """Read positions, open orders and trades of the whole venue."""
+    session, out = e.model, e.args[1]
+    session.timers.clear()
+    session.opened_at = out.now
+    session.last_view = None
+    session.ask_count = 0
+    out.commands.append(ReadTruth(out.now, session.id, -1))
+    _arm(e, "snapshot", session.settings.snapshot_ns)
+
+
+def read_again(e: EventData) -> None:
+    """Keep this view and read once more at once."""
+    session, read, out = e.model, e.args[0], e.args[1]
+    if read.sent_at >= session.opened_at:
+        session.last_view = _view(read) if _is_complete(read) else None
+        out.commands.append(ReadTruth(out.now, session.id, -1))
+
+
+def read_later(e: EventData) -> None:
+    """The read failed, which says nothing; read again after a pause."""
+    session = e.model
+    _arm(e, "ask", ask_again_after(session.ask_count))
+    session.ask_count += 1
+
+
+def read_now(e: EventData) -> None:
+    """The pause after a failed read is over."""
+    session, out = e.model, e.args[1]
+    out.commands.append(ReadTruth(out.now, session.id, -1))
+
+
+def become_trusted(e: EventData) -> None:
+    """The view is complete and stable: creates are allowed again."""
+    session = e.model
+    session.timers.clear()
+    _arm(e, "stable", session.settings.live_stable_ns)
+
+
+def forget_attempts(e: EventData) -> None:
+    """A minute of health: the only reset of the attempt counter."""
+    e.model.attempts = 0
+    e.model.alarmed = False
+
+
+def back_off(e: EventData) -> None:
+    """Wait a jittered, growing time before the next connect; alarm after ten attempts."""
+    session, out = e.model, e.args[1]
+    settings = session.settings
+    session.timers.clear()
+    session.attempts += 1
+    fact = e.args[0]
+    draw = fact.draw if isinstance(fact, LinkClosed) else MILLION // 2
+    ceiling = min(settings.backoff_max_ns, settings.backoff_base_ns << min(session.attempts, 16))
+    span = max(ceiling - settings.backoff_min_ns, 0)
+    _arm(e, "retry", settings.backoff_min_ns + span * draw // MILLION)
+    if session.attempts >= settings.attempts_alarm and not session.alarmed:
+        session.alarmed = True
+        text = f"{session.attempts} failed connects in a row"
+        out.commands.append(Alarm(out.now, "session", session.id, text))
+
+
+def ignore(e: EventData) -> None:
+    """Nothing to do: the fact is recorded and changes no state."""
+
+
+def _arm(e: EventData, tag: str, span_ns: int) -> None:
+    session, out = e.model, e.args[1]
+    session.timers[tag] = due = out.now + span_ns
+    out.commands.append(Arm(session.uid, tag, due))
+
+
+# ---------------------------------------------------------------- table
+
+STATES = (
+    State("connecting", "opening the streams", "open: open_timeout_s"),
+    State("syncing", "reading positions, orders and trades until two reads agree",
+        "snapshot: snapshot_s"),
+    State("live", "trusted: orders may be created", unbounded="as long as the data is good"),
+    State("stale", "the data cannot be relied on; recovery is about to begin",
+        unbounded="left within the same step"),
+    State("recovering", "reading again on the same link", "snapshot: snapshot_s"),
+    State("backoff", "no link; waiting before the next connect", "retry: jittered back-off"),
+)  # fmt: skip
+
+_READING = ("syncing", "recovering")
+_LINKED = ("syncing", "live", "stale", "recovering")
+_ALL = ("connecting", "syncing", "live", "stale", "recovering", "backoff")
+
+ROWS = (
+    # trigger        source                   dest          guard         actions
+    Row("begin",     "connecting",            None,         None,         (connect,)),
+    Row("opened",    "connecting",            "syncing",    None,         (read_truth,)),
+    Row("opened",    (*_LINKED, "backoff"),   None,         None,         (ignore,)),
+    Row("open",      "connecting",            "backoff",    None,         (back_off,)),
+    Row("truth",     "syncing",               "live",       reads_agree,  (become_trusted,)),
+    Row("truth",     "recovering",            "live",       reads_agree,  (become_trusted,)),
+    Row("truth",     _READING,                None,         None,         (read_again,)),
+    Row("truth",     ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
+    Row("truth_failed", _READING,             None,         None,         (read_later,)),
+    Row("truth_failed", ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
+    Row("ask",       _READING,                None,         None,         (read_now,)),
+    Row("snapshot",  _READING,                "backoff",    None,         (back_off,)),
+    Row("stale",     "live",                  "stale",      None,         (ignore,)),
+    Row("stale",     ("connecting", "syncing", "stale", "recovering", "backoff"), None, None, (ignore,)),
+    Row("recover",   "stale",                 "recovering", None,         (read_truth,)),
+    Row("recover",   ("connecting", "syncing", "live", "recovering", "backoff"), None, None, (ignore,)),
+    Row("stable",    "live",                  None,         None,         (forget_attempts,)),
+    Row("closed",    ("connecting", *_LINKED), "backoff",   None,         (back_off,)),
+    Row("closed",    "backoff",               None,         None,         (ignore,)),
+    Row("retry",     "backoff",               "connecting", None,         (connect,)),
+    Row("restarted", _ALL,                    "connecting", None,         (connect,),
+        "a new process trusts nothing of the earlier one"),
+)  # fmt: skip
+
+TABLE = Table("session", STATES, ROWS, "connecting", Session)

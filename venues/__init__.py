@@ -1,0 +1,1 @@
+"""Venues: the port, capability profiles and the simulated venue; translation, no strategy."""
