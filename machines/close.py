@@ -255,6 +255,14 @@ def judge(leg: Leg, since: int) -> Judgement:
     return verdict
 
 
+def judge_at_start(leg: Leg, since: int) -> Judgement:
+    """As `judge`, but a young read that agreed when it came still counts after fills of our own."""
+    holding = leg.holding
+    if holding.read_agreed and holding.read_ok and holding.read_sent_at >= since:
+        return Judgement("agrees", holding.qty)
+    return judge(leg, since)
+
+
 def _ask(close: Close, out: Out, leg: Leg) -> None:
     out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
 
@@ -279,20 +287,26 @@ def _is_settled(leg: Leg) -> bool:
 def truth_is_foreign(e: EventData) -> bool:
     """A venue holds more than we know of, the other side, or orders that are not ours."""
     close = e.model
+    look = judge_at_start if close.state == "preparing" else judge
     return any(
-        judge(leg, close.wanted_at).kind == "larger" or leg.holding.foreign for leg in close.legs
+        look(leg, close.wanted_at).kind == "larger" or leg.holding.foreign for leg in close.legs
     )
 
 
 def truth_is_missing(e: EventData) -> bool:
     """Not every leg has a complete, usable read that is young enough."""
     close = e.model
-    return any(judge(leg, close.wanted_at).kind in ("unknown", "stale") for leg in close.legs)
+    return any(
+        not leg.holding.session.trusted
+        or judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
+        for leg in close.legs
+    )
 
 
 def nothing_to_close(e: EventData) -> bool:
     """Every leg is explicitly flat at its venue already."""
-    return all(leg.holding.read_qty == 0 for leg in e.model.legs)
+    close = e.model
+    return all(judge_at_start(leg, close.wanted_at).qty == 0 for leg in close.legs)
 
 
 def starts_passive(e: EventData) -> bool:
@@ -421,7 +435,7 @@ def repeat_reads(e: EventData) -> None:
         if close.state == "reconciling":
             wanted = count < 2
         else:
-            wanted = judge(leg, close.wanted_at).kind in ("unknown", "stale")
+            wanted = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
         if wanted:
             _ask(close, out, leg)
 
@@ -435,8 +449,9 @@ def fix_targets(e: EventData) -> None:
     numerator, denominator = close.ratio
     for leg in close.legs:
         holding = leg.holding
-        if holding.read_qty is not None and judge(leg, close.wanted_at).kind == "smaller":
-            holding.qty = holding.read_qty
+        verdict = judge_at_start(leg, close.wanted_at)
+        if verdict.kind == "smaller":
+            holding.qty = verdict.qty
         keep = 0
         if numerator != denominator:
             part = Fraction(abs(holding.qty) * numerator, denominator)
@@ -715,7 +730,7 @@ def call_person(e: EventData) -> None:
     close, out = e.model, e.args[1]
     for leg in close.legs:
         if close.state == "preparing":
-            missing = judge(leg, close.wanted_at).kind in ("unknown", "stale")
+            missing = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
         else:
             missing = close.agreed[leg.number] < 2
         if missing:

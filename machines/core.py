@@ -455,20 +455,22 @@ class Core(Evidence):
                     out.tell(leg, "recheck")
 
     def recheck_venue(self, venue: str, out: Out) -> None:
-        """A venue became trusted: waiting legs there look at their gates again."""
-        self._recheck(
-            out,
-            [close for close in self.closes.values() if any(_on(leg, venue) for leg in close.legs)],
-        )
+        """A venue became trusted: what waited for that looks again."""
+        concerned = [
+            close
+            for close in self.closes.values()
+            if any(leg.venue.name == venue for leg in close.legs)
+        ]
+        self._recheck(out, concerned)
+        for close in concerned:
+            if close.state == "preparing":
+                self.touch(close)
+                out.tell(close, "truth")
 
     def _funding(self, fact: FundingPaid, out: Out) -> None:
         holding = self.holdings[fact.instrument]
         if self.is_new_trade(holding, fact.key):
             holding.funding += fact.amount
-
-
-def _on(leg: Leg, venue: str) -> bool:
-    return leg.venue.name == venue
 
 
 __all__ = ["FINISHED_MAX", "TABLES", "Core", "Transition"]

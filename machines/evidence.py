@@ -250,6 +250,7 @@ class Evidence:
         holding.read_qty = row.qty
         holding.read_entry = row.entry
         holding.read_ok = complete
+        holding.read_agreed = complete and row.qty == holding.qty
         holding.foreign = any(not each.order for each in row.orders)
 
     def _trade(self, trade: TradeRow, instrument: int, at: int, out: Out) -> None:

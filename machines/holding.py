@@ -70,7 +70,7 @@ class Holding:
 
     __slots__ = (
         "book", "declared", "dust", "entry", "foreign", "funding", "instrument", "last_fill_at",
-        "last_fill_venue_at", "order_count", "owner", "qty", "read_at", "read_entry", "read_equal", "read_ok",
+        "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal", "read_ok",
         "read_qty", "read_sent_at", "read_taken_at", "rules_asked", "session", "trades", "venue",
     )  # fmt: skip
 
@@ -89,6 +89,7 @@ class Holding:
         self.last_fill_at = 0
         self.last_fill_venue_at = 0
         self.read_at = 0
+        self.read_agreed = False
         self.read_equal = 0
         self.read_sent_at = 0
         self.read_taken_at = 0

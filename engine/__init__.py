@@ -1,0 +1,1 @@
+"""The shell: dispatcher, journal, timers, venue actors, command line."""

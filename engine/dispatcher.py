@@ -1,0 +1,241 @@
+"""The loop of the engine: receive, fold, journal, execute; the same live, simulated and replayed.
+
+Facts wait in one inbox and run to completion one after another. What a step decides is collected
+into a batch; the batch is made durable; only then are its commands released to the ports. It must
+not decide anything, wait for anything, or know which venue stands behind a port.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from engine.journal import JournalError, Record
+from engine.timers import Timers
+from machines.core import Core
+from machines.errors import ReplayDiverged
+from machines.messages import (
+    Alarm,
+    Arm,
+    Cancel,
+    CancelForeign,
+    Command,
+    CommandRefused,
+    Connect,
+    Fact,
+    OrderSent,
+    Place,
+    ReadTruth,
+)
+from machines.table import Out
+from venues.port import Port
+
+_INTENTS = frozenset({Place, Cancel, CancelForeign})
+#: Facts that may wait to be journaled before the readers have to stop (I20).
+BACKLOG_MAX = 256
+
+
+class Durable(Protocol):
+    """What the dispatcher needs of a journal."""
+
+    @property
+    def last_seq(self) -> int: ...
+
+    def append(self, records: list[Record]) -> None: ...
+
+
+class Batch:
+    """Records of consecutive steps and the commands that wait for them to be durable."""
+
+    __slots__ = ("commands", "has_intent", "last_seq", "records")
+
+    def __init__(self, last_seq: int) -> None:
+        self.records: list[Record] = []
+        self.commands: list[Command] = []
+        self.has_intent = False
+        self.last_seq = last_seq
+
+
+class Dispatcher:
+    """Owns the core, the inbox and the timers of one engine process.
+
+    `clock` gives the present time, `wall` the wall clock for the record alone (both ns).
+    `on_step(fact, out)` sees every step after it ran; `on_alarm` every alarm once it is durable;
+    `on_send(command)` every command that leaves.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        journal: Durable | None,
+        ports: Mapping[str, Port],
+        clock: Callable[[], int],
+        *,
+        wall: Callable[[], int] | None = None,
+        on_step: Callable[[Fact, Out], None] | None = None,
+        on_alarm: Callable[[Alarm], None] | None = None,
+        on_send: Callable[[Command], None] | None = None,
+    ) -> None:
+        self.core = core
+        self.journal = journal
+        self.ports = ports
+        self.clock = clock
+        self.wall = wall or clock
+        self.on_step = on_step
+        self.on_alarm = on_alarm
+        self.on_send = on_send
+        self.timers = Timers()
+        self.inbox: deque[Fact] = deque()
+        self.seq = journal.last_seq if journal is not None else 0
+        self.batch = Batch(self.seq)
+        self.down: JournalError | None = None
+        self._port_of = [ports.get(holding.venue.name) for holding in core.holdings]
+
+    # ------------------------------------------------------------ the edge's side (venues.port.Sink)
+
+    def fact(self, fact: Fact) -> None:
+        """Queue a fact."""
+        self.inbox.append(fact)
+
+    def top(
+        self,
+        instrument: int,
+        venue_at: int,
+        bid: int,
+        bid_qty: int,
+        ask: int,
+        ask_qty: int,
+        mark: int,
+    ) -> None:
+        """Take a top of book; queues a fact only where a machine was waiting for it."""
+        now = self.clock()
+        moved = self.core.quote(instrument, now, venue_at, bid, bid_qty, ask, ask_qty, mark)
+        if moved is not None:
+            self.inbox.append(moved)
+
+    # ------------------------------------------------------------ receive and fold
+
+    def drain(self, limit: int = 1 << 30) -> int:
+        """Step up to `limit` queued facts; returns how many were stepped."""
+        inbox = self.inbox
+        core = self.core
+        batch = self.batch
+        recording = core.recording
+        on_step = self.on_step
+        arm = self.timers.arm
+        done = 0
+        while inbox and done < limit:
+            fact = inbox.popleft()
+            out = core.step(fact)
+            done += 1
+            commands = out.commands
+            intents: tuple[Command, ...] = ()
+            if commands:
+                for command in commands:
+                    kind = type(command)
+                    if kind is Arm:
+                        arm(command.machine, command.tag, command.due)
+                        continue
+                    batch.commands.append(command)
+                    if kind in _INTENTS:
+                        intents += (command,)
+                        batch.has_intent = True
+            if recording:
+                self.seq += 1
+                seen = core.take_seen()
+                batch.records.append(Record(self.seq, fact.at, fact, seen, intents, self.wall()))
+            if on_step is not None:
+                on_step(fact, out)
+        return done
+
+    def take_batch(self) -> Batch:
+        """The batch collected so far; the next facts go into a new one."""
+        batch = self.batch
+        batch.last_seq = self.seq
+        self.batch = Batch(self.seq)
+        return batch
+
+    # ------------------------------------------------------------ journal and execute
+
+    def commit(self) -> None:
+        """Make the batch durable with a synchronous journal, then release its commands."""
+        if not self.batch.records and not self.batch.commands:
+            return
+        batch = self.take_batch()
+        if batch.records and self.journal is not None:
+            try:
+                self.journal.append(batch.records)
+            except JournalError as error:
+                self.fail(error, batch)
+                return
+        self.release(batch)
+
+    def fail(self, error: JournalError, batch: Batch) -> None:
+        """The journal is down: nothing is created any more; cancels by own id still leave (I1)."""
+        self.down = error
+        self.core.recording = False
+        if self.on_alarm is not None:
+            self.on_alarm(Alarm(self.clock(), "journal", "engine", str(error)))
+        for command in batch.commands:
+            if type(command) is Cancel:
+                self._submit(command)
+
+    def release(self, batch: Batch) -> None:
+        """Send the commands of a durable batch, in order."""
+        if self.down is not None:
+            self.fail(self.down, batch)
+            return
+        journal = self.journal
+        durable = journal is None or not batch.records or journal.last_seq >= batch.last_seq
+        now = self.clock()
+        for command in batch.commands:
+            kind = type(command)
+            if kind is Alarm:
+                if self.on_alarm is not None:
+                    self.on_alarm(command)
+                continue
+            if not durable and kind in _INTENTS:
+                self._refuse(command, "I1 write-ahead")
+                continue
+            self._submit(command)
+            if kind is Place:
+                self.inbox.append(OrderSent(now, command.order))
+
+    def _refuse(self, command: Any, gate: str) -> None:
+        if type(command) is Place:
+            self.inbox.append(CommandRefused(self.clock(), command.order, gate))
+
+    def _submit(self, command: Any) -> None:
+        kind = type(command)
+        if kind is ReadTruth or kind is Connect:
+            port = self.ports.get(command.venue)
+        else:
+            port = self._port_of[command.instrument]
+        if port is not None:
+            if self.on_send is not None:
+                self.on_send(command)
+            port.submit(command)
+
+
+def fold(core: Core, records: Iterable[Record]) -> int:
+    """Bring a fresh core to the state that the records describe; returns how many there were.
+
+    Raises `ReplayDiverged` at the first record whose intents differ from those that the core now
+    derives from the same facts: the machines changed in a way the journal's version does not say.
+    """
+    count = 0
+    books = core.books
+    recording, core.recording = core.recording, False
+    for record in records:
+        for top in record.seen:
+            books[top.instrument].restore(top)
+        out = core.step(record.fact)
+        intents = tuple(each for each in out.commands if type(each) in _INTENTS)
+        if intents != record.intents:
+            raise ReplayDiverged(
+                f"record {record.seq}: the journal has {record.intents}, replay gives {intents}"
+            )
+        count += 1
+    core.recording = recording
+    return count

@@ -1,0 +1,154 @@
+"""What a close reports, from facts only: fills, average prices, fees, slippage, exposure, result.
+
+Reads machines, changes nothing. Money is `Decimal` in quote currency, quantities in base units;
+None means unknown, and nothing unknown is ever shown as zero.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from msgspec import Struct
+
+from machines.close import Close
+from machines.leg import Leg
+from machines.order import Order
+from machines.types import BUY, NS
+
+ZERO = Decimal(0)
+CENT = Decimal("0.01")
+
+
+class LegReport(Struct):
+    """One leg. `average` is per contract of the venue; `price_pnl` is against the entry price."""
+
+    key: str
+    filled: Decimal
+    average: Decimal | None
+    fees: Decimal
+    maker: Decimal
+    price_pnl: Decimal | None
+    slippage_bps: Decimal | None
+    slippage: Decimal | None
+    funding: Decimal
+    residual: Decimal
+    orders: int
+    rungs: dict[str, Decimal]
+    arrival_mid: Decimal | None
+
+
+class CloseReport(Struct):
+    """One close. Times in ns; `naked_base_s` is base quantity times seconds."""
+
+    name: str
+    state: str
+    outcome: str | None
+    reason: str
+    urgency: str
+    started_at: int
+    ended_at: int
+    naked_base_s: Decimal
+    naked_max: Decimal
+    price_pnl: Decimal | None
+    result: Decimal | None
+    legs: list[LegReport]
+
+    @property
+    def orders(self) -> int:
+        return sum(leg.orders for leg in self.legs)
+
+
+def order_average(order: Order) -> Decimal | None:
+    """Average fill price in the venue's quote, None while trades or a true average are missing."""
+    if not order.cum:
+        return None
+    if order.traded == order.cum:
+        return Decimal(order.value) / order.traded * order.instrument.tick
+    return order.average
+
+
+def leg_report(leg: Leg) -> LegReport:
+    """Sum up the orders of one leg."""
+    instrument = leg.instrument
+    units = sum(order.cum for order in leg.orders)
+    rungs: dict[str, Decimal] = {}
+    bought = sold = ZERO
+    known = True
+    reference = slipped = ZERO
+    for order in leg.orders:
+        if not order.cum:
+            continue
+        rungs[order.rung] = rungs.get(order.rung, ZERO) + instrument.base(order.cum)
+        average = order_average(order)
+        if average is None:
+            known = False
+            continue
+        value = average * order.cum
+        if order.side == BUY:
+            bought += value
+        else:
+            sold += value
+        if not order.post_only and order.touch:
+            touch = order.touch * instrument.tick
+            reference += touch * order.cum
+            slipped += (average - touch) * order.cum * order.side
+    pnl = _price_pnl(leg, bought, sold) if known else None
+    traded = bought + sold
+    bps = (slipped * 10_000 / reference).quantize(CENT, ROUND_HALF_EVEN) if reference else ZERO
+    mid = Decimal(leg.start_bid + leg.start_ask) / 2 * instrument.tick if leg.start_bid else None
+    return LegReport(
+        key=leg.id,
+        filled=instrument.base(units),
+        average=traded / units if known and units else None,
+        fees=sum((order.fees for order in leg.orders), ZERO),
+        maker=instrument.base(sum(order.maker_qty for order in leg.orders)),
+        price_pnl=pnl,
+        slippage_bps=bps if known else None,
+        slippage=slipped * instrument.unit if known else None,
+        funding=leg.holding.funding,
+        residual=instrument.base(leg.rest),
+        orders=len(leg.orders),
+        rungs=rungs,
+        arrival_mid=mid,
+    )
+
+
+def _price_pnl(leg: Leg, bought: Decimal, sold: Decimal) -> Decimal | None:
+    """Fills against the entry price, before fees; None without a known entry."""
+    entry = leg.holding.entry
+    if entry is None:
+        return None
+    instrument = leg.instrument
+    units = sum(order.cum * order.side for order in leg.orders)
+    result: Decimal = (sold - bought + units * entry) * instrument.unit
+    return result
+
+
+def close_report(close: Close, now: int) -> CloseReport:
+    """Sum up one close; exposure is accounted up to `now`."""
+    legs = [leg_report(leg) for leg in close.legs]
+    pnl: Decimal | None = ZERO
+    result: Decimal | None = ZERO
+    for leg in legs:
+        if leg.price_pnl is None or pnl is None or result is None:
+            pnl = result = None
+            break
+        pnl += leg.price_pnl
+        result += leg.price_pnl - leg.fees + leg.funding
+    naked = close.naked_base_ns
+    if close.state != "reconciled":
+        naked += close.naked * (now - close.naked_at)
+    return CloseReport(
+        name=close.id,
+        state=close.state,
+        outcome=close.outcome or None,
+        reason=close.reason,
+        urgency=close.urgency,
+        started_at=close.requested_at,
+        ended_at=close.ended_at,
+        naked_base_s=naked / NS,
+        naked_max=close.naked_max,
+        price_pnl=pnl,
+        result=result,
+        legs=legs,
+    )

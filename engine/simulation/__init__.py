@@ -1,0 +1,1 @@
+"""Virtual time: the world, scenario files and the checkers that watch from outside."""

@@ -1,0 +1,191 @@
+"""Checkers that watch a simulated run from outside, with their own arithmetic and ledger.
+
+They read what the venues did (truth), what the engine was told, what it sent and what it wrote, and
+never ask a machine. A violation is a sentence with its time; the run fails by it whatever it was
+expected to do. Ids are those of the invariant list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from engine.simulation.outcome import seconds_text
+from machines.messages import Cancel, CancelForeign, Fact, FillReported, OrderReported, Place
+from machines.types import Instrument
+
+ZERO = Decimal(0)
+
+
+class Pair:
+    """What the checkers remember of one pair while it is being closed."""
+
+    __slots__ = ("closing", "instruments", "name", "start")
+
+    def __init__(self, name: str, instruments: tuple[int, ...]) -> None:
+        self.name = name
+        self.instruments = instruments
+        self.closing = False
+        self.start: dict[int, int] = {}
+
+
+class Watch:
+    """Continuous checks; the lists hold descriptions with their time, empty if all is well."""
+
+    def __init__(self, instruments: list[Instrument], pairs: Mapping[str, tuple[int, ...]]) -> None:
+        self.instruments = instruments
+        self.pairs = {name: Pair(name, legs) for name, legs in pairs.items()}
+        self.owner = {index: pair for pair in self.pairs.values() for index in pair.instruments}
+        self.checked = 0
+        self.violated: list[str] = []
+        self.max_naked_base: dict[str, Decimal] = dict.fromkeys(pairs, ZERO)
+        self.position_flips: list[str] = []
+        self.two_live_orders: list[str] = []
+        self.order_larger: list[str] = []
+        self.sent_before_journalled: list[str] = []
+        self.known = dict.fromkeys(range(len(instruments)), 0)
+        self.cums: dict[int, int] = {}
+        self.trades: dict[int, dict[str, int]] = {}
+        self.sides: dict[int, tuple[int, int]] = {}
+        self.durable: set[int] = set()
+        self.external: set[int] = set()
+        self.overfilled: set[int] = set()
+        self.now = 0
+        self.origin = 0
+
+    def _note(self, where: list[str], invariant: str, text: str) -> None:
+        line = f"{seconds_text(self.now - self.origin)} s: {text}"
+        if line not in where:
+            where.append(line)
+        if invariant:
+            entry = f"{invariant} {line}"
+            if entry not in self.violated:
+                self.violated.append(entry)
+
+    # ------------------------------------------------------------ what the engine is told
+
+    def declare(self, index: int, qty: int) -> None:
+        """A position that the engine starts with."""
+        self.known[index] = qty
+
+    def told(self, fact: Fact) -> None:
+        """A fact reached the engine: keep our own count of what it must know by now."""
+        kind = type(fact)
+        if kind is FillReported and isinstance(fact, FillReported):
+            if not fact.order:
+                self.external.add(fact.instrument)
+                self.known[fact.instrument] += fact.side * fact.qty
+                return
+            trades = self.trades.setdefault(fact.order, {})
+            trades[fact.trade] = fact.qty
+            self._raise(fact.order, max(sum(trades.values()), fact.cum or 0))
+        elif kind is OrderReported and isinstance(fact, OrderReported) and fact.cum is not None:
+            self._raise(fact.order, fact.cum)
+
+    def _raise(self, order: int, cum: int) -> None:
+        side = self.sides.get(order)
+        before = self.cums.get(order, 0)
+        if side is None or cum <= before:
+            return
+        self.cums[order] = cum
+        self.known[side[1]] += side[0] * (cum - before)
+
+    def wrote(self, orders: Iterable[int]) -> None:
+        """Intents that are durable now."""
+        self.durable.update(orders)
+
+    # ------------------------------------------------------------ what the engine sends
+
+    def sent(self, command: Any) -> None:
+        """A command leaves the engine (I1, I2, I6, I7)."""
+        kind = type(command)
+        if kind is Cancel or kind is CancelForeign:
+            return
+        if kind is not Place:
+            return
+        self.checked += 1
+        key = self.instruments[command.instrument].key
+        if command.order not in self.durable:
+            self._note(self.sent_before_journalled, "I1", f"{key}: sent without a durable intent")
+        if command.order in self.sides:
+            self._note(self.violated, "I2", f"{key}: order {command.order} sent twice")
+        self.sides[command.order] = (command.side, command.instrument)
+        pair = self.owner.get(command.instrument)
+        if pair is None or not pair.closing:
+            return
+        known = self.known[command.instrument]
+        if command.qty > abs(known) or known * command.side >= 0:
+            text = f"{key}: order of {command.qty} units with {known} known to be held"
+            self._note(self.order_larger, "I6", text)
+
+    # ------------------------------------------------------------ what the venues hold
+
+    def settled(
+        self,
+        now: int,
+        positions: Mapping[int, int],
+        alive: Mapping[int, int],
+        overfilled: Iterable[int] = (),
+    ) -> None:
+        """An instant is over: look at the venues' own books (I6, I7, exposure)."""
+        self.now = now
+        self.checked += 1
+        self.overfilled.update(overfilled)
+        for pair in self.pairs.values():
+            if not pair.closing:
+                continue
+            net = ZERO
+            for index in pair.instruments:
+                qty = positions[index]
+                net += self.instruments[index].base(qty)
+                start = pair.start.get(index, 0)
+                excused = index in self.overfilled or index in self.external
+                if qty * start < 0 and not excused:
+                    key = self.instruments[index].key
+                    self._note(self.position_flips, "I7", f"{key}: {start} became {qty}")
+                if alive.get(index, 0) > 1:
+                    key = self.instruments[index].key
+                    self._note(self.two_live_orders, "I6", f"{key}: two live orders")
+            if len(pair.instruments) == 2:
+                self.max_naked_base[pair.name] = max(self.max_naked_base[pair.name], abs(net))
+
+    def closing(self, name: str, positions: Mapping[int, int]) -> None:
+        """A close of the pair begins: its positions are what must not flip."""
+        pair = self.pairs[name]
+        if not pair.closing:
+            pair.closing = True
+            pair.start = {index: positions[index] for index in pair.instruments}
+
+    # ------------------------------------------------------------ claims and the end
+
+    def claimed(
+        self,
+        name: str,
+        residual: Mapping[int, int],
+        dust: Mapping[int, int],
+        kept: Mapping[int, int],
+        alive: Mapping[int, int],
+        positions: Mapping[int, int],
+    ) -> None:
+        """The engine says that a close has ended: hold the claim against the venues (I9)."""
+        self.checked += 1
+        for index in self.pairs[name].instruments:
+            key = self.instruments[index].key
+            if alive.get(index, 0):
+                self._note(self.violated, "I9", f"{key}: reconciled with a live order")
+            if positions[index] != kept[index] + dust[index]:
+                held = positions[index]
+                text = (
+                    f"{key}: reconciled with {held} units at the venue, claimed {residual[index]}"
+                )
+                self._note(self.violated, "I9", text)
+
+    def ended(self, believed: Mapping[int, int], positions: Mapping[int, int]) -> None:
+        """The run is over and quiet: belief and truth must be the same (I5)."""
+        self.checked += 1
+        for index, qty in believed.items():
+            if index not in self.external and qty != positions[index]:
+                key = self.instruments[index].key
+                text = f"{key}: the engine believes {qty} units, the venue holds {positions[index]}"
+                self._note(self.violated, "I5", text)

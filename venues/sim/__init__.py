@@ -1,0 +1,1 @@
+"""The simulated venue: one deterministic matching core under scripts, faults and latency."""

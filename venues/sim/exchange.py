@@ -1,0 +1,410 @@
+"""A simulated venue's own books: its orders, positions and trades.
+
+Everything that happens to an order happens here, whether the market, a command or a script is the
+cause, so that the account, the history and the reports always agree. This module must not know
+commands, request delays or fault kinds; it judges and reports what has arrived, at present time.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Literal
+
+from msgspec.structs import replace
+
+from machines.messages import (
+    FillReported,
+    FundingPaid,
+    ModeChanged,
+    OrderRefused,
+)
+from machines.types import BUY, Instrument
+from venues.port import ARRIVE, Scheduler
+from venues.profiles import Profile
+from venues.sim.account import Account, Holding
+from venues.sim.draws import Draws
+from venues.sim.judge import fill_room, mode_problem, reduce_only_problem, rule_problem
+from venues.sim.link import Link, Reply
+from venues.sim.matching import Book
+from venues.sim.orders import ALIVE, ForeignOrder, SimOrder, SimTrade
+from venues.sim.reports import Reports
+
+Origin = Literal["own", "liquidation", "adl", "settlement", "manual"]
+
+
+class Exchange:
+    """State of one venue. `orders` finds an order by number once the venue knows of it."""
+
+    def __init__(
+        self,
+        name: str,
+        profile: Profile,
+        instruments: Sequence[Instrument],
+        scheduler: Scheduler,
+        link: Link,
+        draws: Draws,
+        balance: Decimal,
+        lean: bool,
+    ) -> None:
+        self.name = name
+        self.profile = profile
+        self.capabilities = profile.capabilities
+        self.lean = lean
+        self.mode = "online"
+        self.orders: dict[int, SimOrder] = {}
+        self.trades: list[SimTrade] = []
+        self.foreign: dict[str, ForeignOrder] = {}
+        self.account = Account(balance, lean)
+        self.instruments: dict[int, Instrument] = {}
+        self.books: dict[int, Book] = {}
+        self.tick_steps: dict[int, int] = {}
+        self.trade_count = 0
+        self._scheduler = scheduler
+        self._link = link
+        self._draws = draws
+        self.reports = Reports(profile, self.instruments, scheduler, link)
+        for instrument in instruments:
+            index = instrument.index
+            self.instruments[index] = instrument
+            self.books[index] = Book(index, profile.traits.strict)
+            self.account.holdings[index] = Holding(instrument)
+            self.tick_steps[index] = 1
+
+    # ------------------------------------------------------------ creates
+
+    def accept(self, order: SimOrder, reply: Reply) -> None:
+        """Judge an order that has just arrived and do with it what the profile does."""
+        order.arrived = True
+        problem = mode_problem(order, self.mode) or rule_problem(
+            order,
+            self.instruments[order.instrument],
+            self.capabilities,
+            self.books[order.instrument],
+            self.tick_steps[order.instrument],
+        )
+        if problem:
+            self.refuse(order, problem, reply)
+        elif self.capabilities.ack_means == "received":
+            self._receive(order, reply)
+        else:
+            self._decide(order, reply)
+
+    def _receive(self, order: SimOrder, reply: Reply) -> None:
+        if self.capabilities.post_only == "sync_error" and self._would_cross(order):
+            self.refuse(order, "WOULD_CROSS", reply)
+        else:
+            self.take_charge(order, reply, self._conclude)
+
+    def take_charge(self, order: SimOrder, reply: Reply, then: Callable[[SimOrder], None]) -> None:
+        """Acknowledge an order and call `then` once the verdict on it is due.
+
+        A verdict comes at once where an ack means that the order rests.
+        """
+        if self.capabilities.ack_means == "resting":
+            self.register(order, "OPEN")
+            self.reports.acknowledge(order, reply)
+            then(order)
+            return
+        self.register(order, "PENDING")
+        self.reports.acknowledge(order, reply)
+        low, high = self.profile.traits.verdict_ns
+        wait = self._draws.between(low, high) if high > low else high
+        if wait:
+            self._scheduler.at(self._scheduler.now + wait, ARRIVE, then, order)
+        else:
+            then(order)
+
+    def await_verdict(self, order: SimOrder) -> None:
+        """Judge a restored order that was still waiting for its verdict."""
+        self._scheduler.at(self._scheduler.now, ARRIVE, self._conclude, order)
+
+    def _conclude(self, order: SimOrder) -> None:
+        """Judge a received order, unless something else has decided its fate since."""
+        if order.state != "PENDING" or order.scripted:
+            return
+        if self.capabilities.deadline == "matching" and self._scheduler.now > order.deadline:
+            self.end(order, "EXPIRED", "EXPIRED")
+        else:
+            self._decide(order, None)
+
+    def _would_cross(self, order: SimOrder) -> bool:
+        if not order.post_only or order.limit is None:
+            return False
+        behind = self.profile.traits.stale_reject_ticks
+        return self.books[order.instrument].crosses(order.side, order.limit, behind)
+
+    def _decide(self, order: SimOrder, reply: Reply | None) -> None:
+        """Judge against position and book; `reply` is None where the ack has long been given."""
+        position = self.account.holdings[order.instrument].qty
+        book = self.books[order.instrument]
+        problem = ""
+        if order.reduce_only:
+            problem = reduce_only_problem(order, position, self.capabilities, book)
+        if problem:
+            if self.capabilities.reduce_only == "silent_drop":
+                self._drop(order, reply)
+            else:
+                self._turn_down(order, problem, reply)
+            return
+        if self._would_cross(order) and self._crossing(order, reply):
+            return
+        self.register(order, "OPEN")
+        if reply is not None:
+            self.reports.acknowledge(order, reply)
+        self._enter(order)
+
+    def _drop(self, order: SimOrder, reply: Reply | None) -> None:
+        """Swallow an order: an ack at most, then nothing, not even in a lookup."""
+        if reply is not None:
+            order.state = "OPEN"
+            self.reports.acknowledge(order, reply)
+        order.state = "DROPPED"
+        self.orders.pop(order.number, None)
+
+    def _turn_down(self, order: SimOrder, reason: str, reply: Reply | None) -> None:
+        if reply is not None:
+            self.refuse(order, reason, reply)
+        else:
+            self.end(order, "CANCELED", reason)
+
+    def _crossing(self, order: SimOrder, reply: Reply | None) -> bool:
+        """Treat a post-only order that would take; True if that ended it."""
+        style = self.capabilities.post_only
+        if style == "sync_error":
+            self._turn_down(order, "WOULD_CROSS", reply)
+            return True
+        if style == "reprice":
+            order.limit = self.books[order.instrument].far(order.side) - order.side
+            return False
+        if style == "none":
+            return False
+        self.register(order, "OPEN")
+        if reply is not None:
+            self.reports.acknowledge(order, reply)
+        if style == "accept_then_expire":
+            self.reports.say_open(order)
+            self.end(order, "EXPIRED", "WOULD_CROSS")
+        else:
+            self.end(order, "CANCELED", "WOULD_CROSS")
+        return True
+
+    def _enter(self, order: SimOrder) -> None:
+        """Let an accepted order take what it reaches, then rest or end."""
+        book = self.books[order.instrument]
+        rests = order.tif == "GTC" and order.price is not None
+        if order.price is None and (
+            self.capabilities.market == "gtc_touch" or self.profile.traits.market_rests
+        ):
+            order.limit = book.far(order.side) or None
+            rests = order.limit is not None
+        if book.resting and book.meets_own(order):
+            self.end(order, self.profile.traits.ioc_end, "SELF_TRADE")
+            return
+        price = book.far(order.side)
+        reached = bool(price) and (order.limit is None or (order.limit - price) * order.side >= 0)
+        if reached:
+            self._trade(order, book.take(order), price, maker=False)
+        if order.alive and order.left:
+            if rests:
+                book.rest(order)
+                if self.profile.traits.echo_open:
+                    self.reports.say_open(order)
+            else:
+                reason = "NO_LIQUIDITY" if reached or not price else "SLIPPAGE_BOUND"
+                self.end(order, self.profile.traits.ioc_end, reason)
+
+    def register(self, order: SimOrder, state: str) -> None:
+        """Take an order into the books in a living state."""
+        self.orders[order.number] = order
+        order.arrived = True
+        order.state = state
+        self.mark(order)
+
+    def refuse(self, order: SimOrder, reason: str, reply: Reply, text: str | None = None) -> None:
+        """Refuse a create by its answer."""
+        order.state = "REJECTED"
+        order.reason = reason
+        order.text = self.reports.word(reason) if text is None else text
+        order.ended_at = self._scheduler.now
+        self.mark(order)
+        if self.profile.traits.keeps_refused and not self.lean:
+            self.orders[order.number] = order
+        at = reply.at()
+        if at is not None:
+            self._link.deliver(OrderRefused(at, order.number, reason, order.text))
+
+    # ------------------------------------------------------------ fills and ends
+
+    def _trade(self, order: SimOrder, qty: int, price: int, maker: bool) -> None:
+        """Fill by the market, as far as reduce-only lets it."""
+        room = qty
+        if order.reduce_only:
+            position = self.account.holdings[order.instrument].qty
+            room = fill_room(order, qty, position, self.capabilities)
+        if room:
+            self.fill(order, room, price, maker)
+        if room < qty and order.alive:
+            self.end(order, "CANCELED", "REDUCE_ONLY_VIOLATION")
+
+    def fill(
+        self,
+        order: SimOrder,
+        qty: int,
+        price: int,
+        maker: bool,
+        trade: str = "",
+        quiet: bool = False,
+    ) -> SimTrade:
+        """Book a trade of an order, whatever its state and size; report it unless `quiet`."""
+        now = self._scheduler.now
+        order.cum += qty
+        order.value += qty * price
+        change = qty if order.side == BUY else -qty
+        fee = self.account.fill(order.instrument, change, price, maker, now)
+        if order.state in ALIVE:
+            if order.cum >= order.qty:
+                order.state = "FILLED"
+                order.ended_at = now
+                self.books[order.instrument].remove(order)
+                if self.lean:
+                    self.orders.pop(order.number, None)
+            else:
+                order.state = "PARTIALLY_FILLED"
+        self.mark(order)
+        done = self._record(
+            order.instrument, order.number, trade, order.side, price, qty, fee, maker, "own"
+        )
+        if not quiet:
+            self.reports.say_fill(order, done)
+        self._free_reduce_only(order.instrument)
+        return done
+
+    def _record(
+        self,
+        instrument: int,
+        order: int,
+        trade: str,
+        side: int,
+        price: int,
+        qty: int,
+        fee: Decimal,
+        maker: bool,
+        origin: str,
+    ) -> SimTrade:
+        self.trade_count += 1
+        done = SimTrade(
+            self._scheduler.now,
+            instrument,
+            order,
+            trade or f"{self.name}-{self.trade_count}",
+            side,
+            price,
+            qty,
+            fee,
+            maker,
+            origin,
+        )
+        if not self.lean:
+            self.trades.append(done)
+        return done
+
+    def _free_reduce_only(self, instrument: int) -> None:
+        """End resting reduce-only orders that have nothing left to reduce."""
+        book = self.books[instrument]
+        if not book.resting or self.capabilities.reduce_only == "ignored":
+            return
+        position = self.account.holdings[instrument].qty
+        for order in tuple(book.resting):
+            if order.reduce_only and not order.scripted and order.side * position >= 0:
+                self.end(order, "CANCELED", "REDUCE_ONLY_VIOLATION")
+
+    def end(
+        self,
+        order: SimOrder,
+        state: str,
+        reason: str,
+        text: str | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """End an order with what it has filled; report it unless `quiet`."""
+        order.state = state
+        order.reason = reason
+        order.text = self.reports.word(reason) if text is None else text
+        order.ended_at = self._scheduler.now
+        self.books[order.instrument].remove(order)
+        self.mark(order)
+        if self.lean:
+            self.orders.pop(order.number, None)
+        if not quiet:
+            self.reports.say_state(order)
+
+    def external(self, instrument: int, change: int, price: int, kind: Origin) -> None:
+        """Change a position by somebody else's doing; a liquidation cancels resting orders."""
+        now = self._scheduler.now
+        book = self.books[instrument]
+        if kind == "liquidation":
+            for order in tuple(book.resting):
+                self.end(order, "CANCELED", "LIQUIDATED")
+        fee = self.account.fill(instrument, change, price, False, now)
+        side = 1 if change > 0 else -1
+        done = self._record(instrument, 0, "", side, price, abs(change), fee, False, kind)
+        self._link.frame(
+            FillReported(
+                self._link.stream_at(),
+                now,
+                instrument,
+                0,
+                done.trade,
+                side,
+                price,
+                done.qty,
+                None,
+                fee,
+                False,
+                kind,
+            ),
+            instrument,
+            fill=True,
+        )
+        self._free_reduce_only(instrument)
+
+    # ------------------------------------------------------------ the market
+
+    def match(self, book: Book) -> None:
+        """Fill the resting orders that the new book reaches."""
+        if self.mode in ("halted", "maintenance"):
+            return
+        for order, qty in book.reach():
+            if order.alive:
+                assert order.limit is not None
+                self._trade(order, qty, order.limit, maker=True)
+
+    def print_trade(self, instrument: int, side: int, price: int, qty: int) -> None:
+        """Fill the resting orders that a trade of somebody else reaches."""
+        for order, part in self.books[instrument].printed(side, price, qty):
+            if order.alive:
+                assert order.limit is not None
+                self._trade(order, part, order.limit, maker=True)
+
+    def fund(self, instrument: int, amount: Decimal, key: str, copies: int = 1) -> None:
+        """Pay funding (received positive) and say so `copies` times."""
+        self.account.fund(instrument, amount)
+        for _ in range(copies):
+            at = self._link.stream_at()
+            self._link.frame(FundingPaid(at, instrument, amount, key), instrument)
+
+    def set_mode(self, mode: str) -> None:
+        """Change what the venue takes, and announce it."""
+        self.mode = mode
+        self._link.frame(ModeChanged(self._link.stream_at(), self.name, mode), -1)
+
+    # ------------------------------------------------------------ bookkeeping
+
+    def mark(self, order: SimOrder) -> None:
+        """Remember the present state of an order for views of the past."""
+        if not self.lean:
+            order.marks.append((self._scheduler.now, order.state, order.cum))
+
+    def change_rules(self, instrument: int, **fields: object) -> None:
+        """Replace some rules of an instrument, in units; the version rises."""
+        old = self.instruments[instrument]
+        self.instruments[instrument] = replace(old, version=old.version + 1, **fields)

@@ -1,0 +1,144 @@
+"""Recorded books: replays one venue's rows of a CSV slice into a simulated venue.
+
+The columns are `recv_ns, exch_ms, venue, kind, bid, bid_qty, ask, ask_qty, price, qty,
+buyer_maker`, ordered by `recv_ns`; times count from the first row of the file, so that several
+venues of one file stay aligned. This module must not repair data: a row that cannot be read is an
+error with its line, and where the data ends the book stays as it was.
+"""
+
+import csv
+import gzip
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from machines.types import BUY, SELL, Instrument
+from venues.instruments import ceil_tick, exact, floor_tick, floor_units
+from venues.port import MARKET, Scheduler
+from venues.sim.venue import SimVenue
+
+COLUMNS = ("recv_ns", "venue", "kind", "bid", "bid_qty", "ask", "ask_qty", "price", "qty")
+
+
+class RecordedTop(NamedTuple):
+    """A top of book `offset_ns` after the start of the file, in ticks and units."""
+
+    offset_ns: int
+    bid: int
+    bid_qty: int
+    ask: int
+    ask_qty: int
+
+
+class RecordedTrade(NamedTuple):
+    """A trade `offset_ns` after the start of the file; `side` is the aggressor's."""
+
+    offset_ns: int
+    side: int
+    price: int
+    qty: int
+
+
+Recorded = RecordedTop | RecordedTrade
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8")
+    return path.open(newline="", encoding="utf-8")
+
+
+def _top(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTop:
+    """Convert a book row; prices finer than the tick move away from the middle."""
+    return RecordedTop(
+        offset,
+        floor_tick(exact(row["bid"], "bid"), instrument),
+        floor_units(exact(row["bid_qty"], "bid_qty"), instrument),
+        ceil_tick(exact(row["ask"], "ask"), instrument),
+        floor_units(exact(row["ask_qty"], "ask_qty"), instrument),
+    )
+
+
+def _trade(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTrade:
+    """Convert a trade row: where the buyer was the maker, the seller was the aggressor."""
+    side = SELL if row["buyer_maker"] == "1" else BUY
+    price: Decimal = exact(row["price"], "price")
+    # A print between ticks reached no tick beyond it.
+    ticks = floor_tick(price, instrument) if side == BUY else ceil_tick(price, instrument)
+    qty = floor_units(exact(row["qty"], "qty"), instrument)
+    return RecordedTrade(offset, side, ticks, qty)
+
+
+def read_recording(source: str, instrument: Instrument) -> Iterator[Recorded]:
+    """Yield the rows of `path#venue` for an instrument, in the order of the file.
+
+    Quantities are the venue's contracts. Without `#venue` the file must hold one venue only. Raises
+    ValueError for a file that is no such slice, holds no row of the venue, or has a bad row.
+    """
+    name, _, venue = source.partition("#")
+    path = Path(name)
+    with _open(path) as file:
+        rows = csv.DictReader(file)
+        missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path.name}: no column {', '.join(missing)}")
+        start: int | None = None
+        wanted = venue
+        found = False
+        for row in rows:
+            try:
+                at = int(row["recv_ns"])
+                start = at if start is None else start
+                wanted = wanted or row["venue"]
+                if row["venue"] != wanted:
+                    if not venue:
+                        raise ValueError("several venues; name one as path#venue")
+                    continue
+                found = True
+                convert = _top if row["kind"] == "bbo" else _trade
+                yield convert(row, at - start, instrument)
+            except ValueError as error:
+                raise ValueError(f"{path.name}, line {rows.line_num}: {error}") from None
+        if not found:
+            raise ValueError(f"{path.name}: no row of venue {venue!r}")
+
+
+class RecordedFeed:
+    """Replays a recording into one instrument from the present time on."""
+
+    __slots__ = ("_index", "_rows", "_scheduler", "_start", "_venue", "idle_actions")
+
+    def __init__(
+        self,
+        venue: SimVenue,
+        instrument: Instrument,
+        rows: Iterator[Recorded],
+        scheduler: Scheduler,
+    ) -> None:
+        self._venue = venue
+        self._index = instrument.index
+        self._rows = rows
+        self._scheduler = scheduler
+        self._start = scheduler.now
+        #: Scheduled actions that must not keep a run alive.
+        self.idle_actions = 0
+
+    def start(self) -> None:
+        """Begin: the first row of the file is now."""
+        self._start = self._scheduler.now
+        self._schedule()
+
+    def _schedule(self) -> None:
+        row = next(self._rows, None)
+        if row is not None:
+            self.idle_actions += 1
+            self._scheduler.at(self._start + row.offset_ns, MARKET, self._play, row)
+
+    def _play(self, row: Recorded) -> None:
+        self.idle_actions -= 1
+        if isinstance(row, RecordedTop):
+            self._venue.set_book(self._index, row.bid, row.bid_qty, row.ask, row.ask_qty)
+        elif row.qty:
+            self._venue.trade(self._index, row.side, row.price, row.qty)
+        self._schedule()
