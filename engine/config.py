@@ -190,10 +190,11 @@ def _with_source(spec: InstrumentSpec, folder: Path, findings: Findings) -> Inst
         findings.add(where, spec.key, "must have a source for its book: synthetic, book, recording")
     if not spec.recording:
         return spec
-    path = folder / spec.recording
+    file, mark, column = spec.recording.partition("#")
+    path = folder / file
     if not path.is_file():
         findings.add(join(where, "recording"), spec.recording, f"must be a file; none is at {path}")
-    return msgspec.structs.replace(spec, recording=str(path))
+    return msgspec.structs.replace(spec, recording=f"{path}{mark}{column}")
 
 
 def _present(specs: Mapping[str, T | None]) -> dict[str, T]:

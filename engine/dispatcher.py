@@ -90,9 +90,14 @@ class Dispatcher:
         self.seq = journal.last_seq if journal is not None else 0
         self.batch = Batch(self.seq)
         self.down: JournalError | None = None
-        self._port_of = [ports.get(holding.venue.name) for holding in core.holdings]
+        self._port_of: list[Port | None] = []
+        self.wire()
 
-    # ------------------------------------------------------------ the edge's side (venues.port.Sink)
+    def wire(self) -> None:
+        """Look the ports up again; for a caller whose ports need the dispatcher first."""
+        self._port_of = [self.ports.get(each.venue.name) for each in self.core.holdings]
+
+    # ------------------------------------------------------------ the edge (venues.port.Sink)
 
     def fact(self, fact: Fact) -> None:
         """Queue a fact."""
@@ -189,7 +194,8 @@ class Dispatcher:
         journal = self.journal
         durable = journal is None or not batch.records or journal.last_seq >= batch.last_seq
         now = self.clock()
-        for command in batch.commands:
+        commands: list[Any] = batch.commands
+        for command in commands:
             kind = type(command)
             if kind is Alarm:
                 if self.on_alarm is not None:

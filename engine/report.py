@@ -13,7 +13,7 @@ from msgspec import Struct
 from machines.close import Close
 from machines.leg import Leg
 from machines.order import Order
-from machines.types import BUY, NS
+from machines.types import NS
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
@@ -49,6 +49,7 @@ class CloseReport(Struct):
     ended_at: int
     naked_base_s: Decimal
     naked_max: Decimal
+    entry_imbalance: Decimal
     price_pnl: Decimal | None
     result: Decimal | None
     legs: list[LegReport]
@@ -72,7 +73,9 @@ def leg_report(leg: Leg) -> LegReport:
     instrument = leg.instrument
     units = sum(order.cum for order in leg.orders)
     rungs: dict[str, Decimal] = {}
-    bought = sold = ZERO
+    traded = ZERO
+    pnl: Decimal | None = ZERO
+    entry = leg.holding.entry
     known = True
     reference = slipped = ZERO
     for order in leg.orders:
@@ -83,17 +86,15 @@ def leg_report(leg: Leg) -> LegReport:
         if average is None:
             known = False
             continue
-        value = average * order.cum
-        if order.side == BUY:
-            bought += value
-        else:
-            sold += value
+        traded += average * order.cum
+        if entry is not None and pnl is not None:
+            pnl += instrument.result(-order.side * order.cum, entry, average)
         if not order.post_only and order.touch:
             touch = order.touch * instrument.tick
             reference += touch * order.cum
             slipped += (average - touch) * order.cum * order.side
-    pnl = _price_pnl(leg, bought, sold) if known else None
-    traded = bought + sold
+    if entry is None or not known:
+        pnl = None
     bps = (slipped * 10_000 / reference).quantize(CENT, ROUND_HALF_EVEN) if reference else ZERO
     mid = Decimal(leg.start_bid + leg.start_ask) / 2 * instrument.tick if leg.start_bid else None
     return LegReport(
@@ -111,17 +112,6 @@ def leg_report(leg: Leg) -> LegReport:
         rungs=rungs,
         arrival_mid=mid,
     )
-
-
-def _price_pnl(leg: Leg, bought: Decimal, sold: Decimal) -> Decimal | None:
-    """Fills against the entry price, before fees; None without a known entry."""
-    entry = leg.holding.entry
-    if entry is None:
-        return None
-    instrument = leg.instrument
-    units = sum(order.cum * order.side for order in leg.orders)
-    result: Decimal = (sold - bought + units * entry) * instrument.unit
-    return result
 
 
 def close_report(close: Close, now: int) -> CloseReport:
@@ -148,6 +138,7 @@ def close_report(close: Close, now: int) -> CloseReport:
         ended_at=close.ended_at,
         naked_base_s=naked / NS,
         naked_max=close.naked_max,
+        entry_imbalance=close.entry_imbalance,
         price_pnl=pnl,
         result=result,
         legs=legs,

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from machines.env import Env
 
 ZERO = Decimal(0)
+_ENDED = ("done", "dust")
 BILLION = Decimal(NS)
 
 
@@ -56,8 +57,8 @@ class Close:
 
     __slots__ = (
         "agreed", "alarmed", "ask_count", "ended_at", "entry_imbalance", "env", "foreign_text",
-        "handed", "id", "legs", "naked", "naked_at", "naked_base_ns", "naked_max", "naked_usd_ns",
-        "number", "outcome", "ratio", "reason", "requested_at", "rounds", "settings",
+        "id", "legs", "naked", "naked_at", "naked_base_ns", "naked_max", "naked_since",
+        "naked_usd_ns", "number", "outcome", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
         "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate", "wanted_at",
         "withdrawing",
     )  # fmt: skip
@@ -90,14 +91,15 @@ class Close:
         self.spread_waived = False
         self.withdrawing = False
         self.rounds = 0
-        self.wanted_at = now
+        self.wanted_at = now - pair.close.truth_max_age_ns
         self.ask_count = 0
         self.agreed: list[int] = [0] * len(holdings)
-        self.handed = False
+        self.retired = False
         self.alarmed: set[str] = set()
         self.foreign_text = ""
         self.naked = ZERO
         self.naked_at = now
+        self.naked_since = now
         self.naked_base_ns = ZERO
         self.naked_usd_ns = ZERO
         self.naked_max = ZERO
@@ -128,7 +130,10 @@ class Close:
         self.naked_at = now
         first, second = self.legs
         net = _base_rest(first) + _base_rest(second)
-        self.naked = naked = abs(net)
+        naked = abs(net)
+        if naked and not self.naked:
+            self.naked_since = now
+        self.naked = naked
         if naked > self.naked_max:
             self.naked_max = naked
         if not naked or self.state in ("preparing", "reconciled"):
@@ -157,7 +162,7 @@ class Close:
         sibling's average fill adjusted by both fees.
         """
         sibling = leg.sibling
-        if sibling is None:
+        if sibling is None or not sibling.ended:
             return None
         average = _average_base(sibling)
         if average is None:
@@ -170,9 +175,9 @@ class Close:
         realised = ZERO
         for each in self.legs:
             realised += _realised(each)
-        multiplier = leg.instrument.multiplier
-        rest = leg.instrument.base(leg.remaining)
-        return pricing.break_even_from_entries(leg.side, own / multiplier, rest, fee, realised)
+        entry = leg.instrument.base_price(own)
+        rest = leg.remaining * base_per_unit(leg)
+        return pricing.break_even_from_entries(leg.side, entry, rest, fee, realised)
 
 
 # ---------------------------------------------------------------- arithmetic over facts
@@ -194,8 +199,7 @@ def _base_rest(leg: Leg) -> Decimal:
 def _mid_base(leg: Leg) -> Decimal:
     book, instrument = leg.book, leg.instrument
     mid = Decimal(book.bid + book.ask) / 2 if book.bid and book.ask else Decimal(book.mark)
-    price = mid * instrument.tick
-    return price if instrument.type == "inverse" else price / instrument.multiplier
+    return instrument.base_price(mid * instrument.tick)
 
 
 def _average_base(leg: Leg) -> Decimal | None:
@@ -208,16 +212,18 @@ def _average_base(leg: Leg) -> Decimal | None:
         units += order.traded
     if not units:
         return None
-    return Decimal(value) / units * leg.instrument.tick / leg.instrument.multiplier
+    return leg.instrument.base_price(Decimal(value) / units * leg.instrument.tick)
 
 
 def _paid_bps(leg: Leg) -> Decimal:
     """Fee rate the leg really paid, in bps of its traded value."""
-    fees, value = ZERO, 0
+    fees = notional = ZERO
+    instrument = leg.instrument
     for order in leg.orders:
-        fees += order.fees
-        value += order.value
-    notional = value * leg.instrument.tick * leg.instrument.unit
+        if order.traded:
+            fees += order.fees
+            price = Decimal(order.value) / order.traded * instrument.tick
+            notional += instrument.notional(order.traded, price)
     return fees * 10_000 / notional if notional else ZERO
 
 
@@ -227,8 +233,9 @@ def _realised(leg: Leg) -> Decimal:
     instrument = leg.instrument
     total = ZERO
     for order in leg.orders:
-        paid = order.value * instrument.tick - order.traded * entry
-        total += (-paid if order.side == BUY else paid) * instrument.unit - order.fees
+        if order.traded:
+            price = Decimal(order.value) / order.traded * instrument.tick
+            total += instrument.result(-order.side * order.traded, entry, price) - order.fees
     return total
 
 
@@ -329,9 +336,9 @@ def _first(close: Close) -> int:
 def was_withdrawn(e: EventData) -> bool:
     """The close was withdrawn, nothing has filled, and no order is left."""
     close = e.model
-    return (
-        close.withdrawing and all(leg.state == "idle" for leg in close.legs) and _untouched(close)
-    )
+    if not close.withdrawing:
+        return False
+    return all(leg.state == "idle" for leg in close.legs) and _untouched(close)
 
 
 def withdrawal_failed(e: EventData) -> bool:
@@ -348,14 +355,21 @@ def _untouched(close: Close) -> bool:
 
 def all_legs_ended(e: EventData) -> bool:
     """Every leg is done or dust."""
-    return all(leg.ended for leg in e.model.legs)
+    for leg in e.model.legs:  # noqa: SIM110 - asked on every row; a generator costs thrice as much
+        if leg.state not in _ENDED:
+            return False
+    return True
 
 
 def a_leg_is_stuck(e: EventData) -> bool:
     """A leg's ladder is exhausted and no other leg is still on its ladder."""
-    legs = e.model.legs
-    stuck = any(leg.state == "stuck" for leg in legs)
-    return stuck and all(leg.ended or leg.state == "stuck" for leg in legs)
+    stuck = False
+    for leg in e.model.legs:
+        if leg.state == "stuck":
+            stuck = True
+        elif leg.state not in _ENDED:
+            return False
+    return stuck
 
 
 def furthest_is_market(e: EventData) -> bool:
@@ -369,7 +383,11 @@ def furthest_is_aggressive(e: EventData) -> bool:
 
 
 def _furthest(close: Close) -> int:
-    return max((leg.rung for leg in close.legs if not leg.ended), default=PASSIVE)
+    furthest = PASSIVE
+    for leg in close.legs:
+        if leg.rung > furthest and leg.state not in _ENDED:
+            furthest = leg.rung
+    return furthest
 
 
 def may_be_withdrawn(e: EventData) -> bool:
@@ -382,9 +400,16 @@ def may_be_withdrawn(e: EventData) -> bool:
 
 
 def evidence_is_incomplete(e: EventData) -> bool:
-    """Two equal reads after the last fill are not there yet for every leg."""
-    close = e.model
-    return any(count < 2 for count in close.agreed)
+    """Two equal reads of every leg are not there yet, or an order of a leg may still fill."""
+    close: Close = e.model
+    return min(close.agreed) < 2 or any(order.alive for leg in close.legs for order in leg.orders)
+
+
+def reads_left_just_now(e: EventData) -> bool:
+    """The reads were asked for at this very instant: they see whatever moved."""
+    close: Close = e.model
+    now: int = e.args[1].now
+    return close.wanted_at == now
 
 
 def rest_is_tradeable(e: EventData) -> bool:
@@ -399,29 +424,28 @@ def rest_exceeds_rounds(e: EventData) -> bool:
 
 
 def _has_rest(close: Close) -> bool:
-    return any(not _is_settled(leg) for leg in close.legs)
+    return any(leg.rest and not _is_settled(leg) for leg in close.legs)
 
 
 # ---------------------------------------------------------------- actions
 
 
 def ask_truth(e: EventData) -> None:
-    """Take the last complete reads if young enough, ask for the others."""
+    """Begin to prepare: what is young enough counts, the rest is asked for."""
     close, out = e.model, e.args[1]
     close.wanted_at = out.now - close.settings.truth_max_age_ns
-    for leg in close.legs:
-        holding = leg.holding
-        fresh = holding.read_ok and holding.read_sent_at >= close.wanted_at and holding.read_at
-        if not fresh or not holding.session.trusted:
-            _ask(close, out, leg)
-    close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
-    out.commands.append(Arm(close.uid, "silent", due))
+    close.ask_count = 0
+    close.timers.clear()
     out.tell(close, "truth")
 
 
 def ask_missing_truth(e: EventData) -> None:
-    """Ask again, with back-off, for what is missing or stale."""
+    """Ask for what is missing or stale: at once the first time, then with back-off."""
     close, out = e.model, e.args[1]
+    if close.state == "preparing" and not close.ask_count:
+        close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
+        out.commands.append(Arm(close.uid, "silent", due))
+        repeat_reads(e)
     if "ask" not in close.timers:
         close.timers["ask"] = due = out.now + ask_again_after(close.ask_count)
         close.ask_count += 1
@@ -552,6 +576,11 @@ def _read_afresh(close: Close, out: Out) -> None:
         _ask(close, out, leg)
 
 
+def account(e: EventData) -> None:
+    """Account the exposure; nothing else follows."""
+    e.model.note_exposure(e.args[1])
+
+
 def restart_reads(e: EventData) -> None:
     """Something moved while the venues were being read: the reads count for nothing."""
     close, out = e.model, e.args[1]
@@ -560,10 +589,13 @@ def restart_reads(e: EventData) -> None:
 
 
 def count_read(e: EventData) -> None:
-    """Count an agreeing read, adopt a confirmed smaller position, or ask again."""
+    """Count an agreeing read, adopt a confirmed smaller position, or ask again.
+
+    A read of a venue that is not trusted counts for nothing: its view may lack orders and trades.
+    """
     close, leg, out = e.model, e.args[0], e.args[1]
     holding = leg.holding
-    verdict = judge(leg, close.wanted_at)
+    verdict = judge(leg, close.wanted_at) if holding.session.trusted else Judgement("unknown")
     number = leg.number
     if verdict.kind == "smaller":
         holding.qty = verdict.qty
@@ -576,7 +608,7 @@ def count_read(e: EventData) -> None:
     else:
         ask_missing_truth(e)
         return
-    if all(count >= 2 for count in close.agreed):
+    if min(close.agreed) >= 2:
         out.tell(close, "evidence")
 
 
@@ -617,8 +649,10 @@ def freeze(e: EventData) -> None:
     for leg in close.legs:
         out.tell(leg, "hold")
         if leg.holding.foreign or judge(leg, close.wanted_at).kind == "larger":
+            base = leg.instrument.base
             read = leg.holding.read_qty
-            parts.append(f"{leg.id}: venue {read} units, known {leg.holding.qty}")
+            shown = "unknown" if read is None else f"{base(read):f}"
+            parts.append(f"{leg.id}: venue {shown}, known {base(leg.holding.qty):f}")
     _alarm(close, out, "foreign_exposure", "; ".join(parts) or close.foreign_text)
 
 
@@ -751,14 +785,15 @@ def ignore(e: EventData) -> None:
 def _alarm(close: Close, out: Out, kind: str, text: str) -> None:
     if kind not in close.alarmed:
         close.alarmed.add(kind)
-        out.commands.append(Alarm(out.now, kind, close.id, text))
+        since = close.naked_since if kind in ("naked", "stuck") else 0
+        out.commands.append(Alarm(out.now, kind, close.id, text, since))
 
 
 def _naked_text(close: Close) -> str:
     legs = ", ".join(
         f"{leg.id} {leg.instrument.base(leg.rest):f}" for leg in close.legs if leg.rest
     )
-    return f"open: {legs or 'nothing'}; naked {close.naked:f} base units since {close.naked_at} ns"
+    return f"open: {legs or 'nothing'}; naked {close.naked:f}"
 
 
 # ---------------------------------------------------------------- the two legs together
@@ -774,11 +809,14 @@ class Joint(NamedTuple):
 
 
 def phase(leg: Leg) -> str:
-    """What a leg is doing, in the words of the joint table."""
+    """What a leg is doing, in the words of the joint table.
+
+    A leg that had nothing to close when it started is `absent`: its sibling closes alone.
+    """
     if leg.liquidated:
         return "liquidated"
     if leg.ended:
-        return "ended"
+        return "ended" if leg.start_qty != leg.keep else "absent"
     if leg.state == "stuck":
         return "market"
     return ("passive", "aggressive", "market", "market")[max(leg.rung, leg.next_rung)]
@@ -827,7 +865,6 @@ _ALL = (*_LIVE, "reconciled", "frozen", "quarantined")
 ROWS = (
     # trigger           source              dest                guard                   actions
     # -- preparing
-    Row("begin",        "preparing",        None,               None,                   (ask_truth,)),
     Row("truth",        "preparing",        None,               truth_is_missing,       (ask_missing_truth,),
         "a missing snapshot is unknown, never zero"),
     Row("truth",        "preparing",        "frozen",           truth_is_foreign,       (freeze,)),
@@ -866,6 +903,8 @@ ROWS = (
     Row("evidence",     "reconciling",      "market",           rest_is_tradeable,      (start_round,)),
     Row("evidence",     "reconciling",      "stuck",            rest_exceeds_rounds,    (give_up_rounds,)),
     Row("evidence",     "reconciling",      "reconciled",       None,                   (end_reconciled,)),
+    Row("leg_moved",    "reconciling",      None,               reads_left_just_now,    (account,),
+        "asking twice in one instant would pass for two reads"),
     Row("leg_moved",    "reconciling",      None,               None,                   (restart_reads,),
         "a fill or a revived order while the venues were being read"),
     Row("leg_moved",    "reconciled",       "reconciling",      None,                   (begin_again,),

@@ -211,7 +211,8 @@ class Core(Evidence):
         return None
 
     def _retire(self, close: Close, out: Out) -> None:
-        if close not in self.finished:
+        if not close.retired:
+            close.retired = True
             self.finished.append(close)
         while len(self.finished) > FINISHED_MAX:
             self._forget(self.finished.popleft())
@@ -243,11 +244,11 @@ class Core(Evidence):
 
     def _started(self, fact: EngineStarted, out: Out) -> None:
         env = self.env
-        first = env.epoch == 1 and not env.seq and not self.closes
         env.epoch = fact.epoch
         env.seq = 0
         for session in self.sessions.values():
-            out.tell(session, "begin" if first else "restarted")
+            untried = session.state == "connecting" and not session.timers
+            out.tell(session, "begin" if untried else "restarted")
         for order in list(env.orders.values()):
             if order.alive:
                 out.tell(order, "restarted")
@@ -289,7 +290,7 @@ class Core(Evidence):
         self.closes[fact.pair] = close
         self.touch(close)
         out.answer = f"closing {fact.pair}"
-        out.tell(close, "begin")
+        out.tell(close, "truth")
 
     def _commanded(self, fact: OperatorCommanded, out: Out) -> None:
         command = fact.command

@@ -129,7 +129,8 @@ class Evidence:
         if leg is not None:
             leg.close.note_exposure(out)
         if order.cum > order.qty >= order.cum - grown:
-            text = f"{order.cum} filled of {order.qty} sent"
+            quantity = order.instrument.quantity
+            text = f"{quantity(order.cum):f} filled of {quantity(order.qty):f} sent"
             out.commands.append(Alarm(at, "overfill", order.id, text))
 
     def _refused(self, fact: OrderRefused, out: Out) -> None:
@@ -193,7 +194,8 @@ class Evidence:
         leg = holding.owner
         key = holding.instrument.key
         if origin not in _EXTERNAL:
-            text = f"{key}: {change} units traded by somebody else ({origin})"
+            base = holding.instrument.base(change)
+            text = f"{base:f} traded by somebody else ({origin})"
             out.commands.append(Alarm(at, "foreign_exposure", key, text))
             if leg is not None:
                 leg.close.foreign_text = text
@@ -204,7 +206,7 @@ class Evidence:
         holding.last_fill_at = at
         holding.last_fill_venue_at = max(holding.last_fill_venue_at, venue_at)
         if origin != "settlement":
-            text = f"{key}: {change} units by {origin}"
+            text = f"{holding.instrument.base(change):f} by {origin}"
             out.commands.append(Alarm(at, "leg_liquidated", key, text))
         if leg is not None:
             self.touch(leg.close)
@@ -241,17 +243,21 @@ class Evidence:
                 self.recheck_venue(fact.venue, out)
 
     def _store(self, holding: Holding, row: InstrumentTruth, fact: TruthRead) -> None:
-        complete = row.qty is not None and row.orders_complete and row.trades_complete
-        same = complete and holding.read_ok and row.qty == holding.read_qty
+        qty = row.qty
+        if qty is None and holding.venue.capabilities.position == "unavailable":
+            # Such a venue shows no positions: complete orders and trades are all the truth there is.
+            qty = holding.qty
+        complete = qty is not None and row.orders_complete and row.trades_complete
+        same = complete and holding.read_ok and qty == holding.read_qty
         holding.read_equal = holding.read_equal + 1 if same else int(complete)
         holding.read_at = fact.at
         holding.read_sent_at = fact.sent_at
         holding.read_taken_at = fact.taken_at
-        holding.read_qty = row.qty
+        holding.read_qty = qty
         holding.read_entry = row.entry
         holding.read_ok = complete
-        holding.read_agreed = complete and row.qty == holding.qty
-        holding.foreign = any(not each.order for each in row.orders)
+        holding.read_agreed = complete and qty == holding.qty
+        holding.foreign = bool(row.orders) and any(not each.order for each in row.orders)
 
     def _trade(self, trade: TradeRow, instrument: int, at: int, out: Out) -> None:
         order = self.env.orders.get(trade.order)

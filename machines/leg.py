@@ -250,15 +250,15 @@ def passive_is_spent_for_good(e: EventData) -> bool:
 
 
 def _refused_out(e: EventData) -> bool:
-    leg, order = e.model, e.args[0]
-    if order.cum >= order.qty:
+    leg: Leg = e.model
+    if ended_whole(e):
         return False
     return leg.refusals >= leg.settings.passive_limit.post_only_rejects_max
 
 
 def attempts_are_spent(e: EventData) -> bool:
     """`attempts_max` orders of this rung have been sent (a retry of a stuck leg has one)."""
-    return attempts_spent(e.model) and e.args[0].cum < e.args[0].qty
+    return attempts_spent(e.model) and not ended_whole(e)
 
 
 def attempts_spent(leg: Leg) -> bool:
@@ -271,27 +271,32 @@ def attempts_spent(leg: Leg) -> bool:
 
 def ended_whole(e: EventData) -> bool:
     """The order filled all it was sent for; what remains was never in it."""
-    return e.args[0].cum >= e.args[0].qty
+    order: Order = e.args[0]
+    return order.cum >= order.qty
 
 
 def goes_nowhere(e: EventData) -> bool:
     """The close holds its legs back (withdrawn, frozen, quarantined): stay without order."""
-    return e.model.held
+    leg: Leg = e.model
+    return leg.held
 
 
 def goes_stuck(e: EventData) -> bool:
     """The ladder is exhausted."""
-    return e.model.next_rung == STUCK
+    leg: Leg = e.model
+    return leg.next_rung == STUCK
 
 
 def goes_to_market(e: EventData) -> bool:
     """The next rung is market."""
-    return max(e.model.next_rung, e.model.rung) == MARKET
+    leg: Leg = e.model
+    return leg.next_rung == MARKET or leg.rung == MARKET
 
 
 def goes_to_aggressive(e: EventData) -> bool:
     """The next rung is aggressive_limit."""
-    return max(e.model.next_rung, e.model.rung) == AGGRESSIVE
+    leg: Leg = e.model
+    return max(leg.next_rung, leg.rung) == AGGRESSIVE
 
 
 def still_in_doubt(e: EventData) -> bool:
@@ -301,37 +306,39 @@ def still_in_doubt(e: EventData) -> bool:
 
 def must_withdraw(e: EventData) -> bool:
     """The order is known again, but unwanted: a cancel was wished, or it is of an earlier process."""
-    leg, order = e.model, e.args[0]
+    leg: Leg = e.model
+    order: Order = e.args[0]
     stale = order.uid >> 40 != leg.env.epoch
     return stale or order.cancel_wanted or leg.held or leg.next_rung > leg.rung or leg.env.halted
 
 
 def was_repriced(e: EventData) -> bool:
     """The venue silently booked another price than the post-only order asked for."""
-    order = e.args[0]
+    order: Order = e.args[0]
     return order.post_only and order.booked is not None and order.booked != order.price
 
 
 def order_is_alive(e: EventData) -> bool:
     """The leg has an order that may still fill."""
-    return e.model.busy
+    leg: Leg = e.model
+    return leg.busy
 
 
 def order_is_too_large(e: EventData) -> bool:
     """A late or foreign fill left less to do than the live order could fill."""
-    leg = e.model
+    leg: Leg = e.model
     return leg.order is not None and leg.order.open_qty > leg.remaining
 
 
 def order_may_be_renewed(e: EventData) -> bool:
     """The leg has a live order, and its rest could be placed again."""
-    leg = e.model
+    leg: Leg = e.model
     return leg.busy and (leg.rung == MARKET or untradeable(leg) == "")
 
 
 def may_leave_for_higher(e: EventData) -> bool:
     """A live order below the rung asked for, past its time or with a rest that could be replaced."""
-    leg = e.model
+    leg: Leg = e.model
     if not leg.busy or existing_rung(e.args[0], leg.settings) <= leg.rung:
         return False
     return "deadline" not in leg.timers or untradeable(leg) == ""
@@ -339,20 +346,25 @@ def may_leave_for_higher(e: EventData) -> bool:
 
 def rises_to_aggressive(e: EventData) -> bool:
     """No live order, and the rung asked for is aggressive_limit."""
-    leg = e.model
+    leg: Leg = e.model
     target = existing_rung(e.args[0], leg.settings)
     return not leg.busy and target > leg.rung and target == AGGRESSIVE
 
 
 def rises_to_market(e: EventData) -> bool:
     """No live order, and the rung asked for is market."""
-    leg = e.model
+    leg: Leg = e.model
     return not leg.busy and existing_rung(e.args[0], leg.settings) == MARKET > leg.rung
 
 
 def next_is_aggressive(e: EventData) -> bool:
     """The rung after this one is aggressive_limit."""
     return _rung_after(e.model) == AGGRESSIVE
+
+
+def has_sibling(e: EventData) -> bool:
+    """The close has two legs."""
+    return e.model.sibling is not None
 
 
 def requote_is_wanted(e: EventData) -> bool:
@@ -407,7 +419,8 @@ def _enter(leg: Leg, rung: int, out: Out) -> None:
         out.commands.append(Arm(leg.uid, "deadline", due))
     _watch(leg, rung == PASSIVE and settings.passive_limit.requotes_max > 0)
     out.tell(leg, "attempt_due")
-    out.tell(leg.close, "leg_moved", leg)
+    if rung != PASSIVE:
+        out.tell(leg.close, "leg_moved", leg)
 
 
 def go_on(e: EventData) -> None:
@@ -419,7 +432,6 @@ def go_on(e: EventData) -> None:
         return
     leg.next_rung = _FREE
     out.tell(leg, "attempt_due")
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def resume_after_doubt(e: EventData) -> None:
@@ -449,7 +461,6 @@ def pause(e: EventData) -> None:
     if order.end_reason in REFRESH_RULES and not leg.holding.rules_asked:
         leg.holding.rules_asked = True
         out.commands.append(ReadRules(out.now, leg.instrument.index))
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def try_again(e: EventData) -> None:
@@ -458,7 +469,6 @@ def try_again(e: EventData) -> None:
     leg.timers.pop("attempt", None)
     leg.qty_cap = 0
     out.tell(leg, "attempt_due")
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def resume_live(e: EventData) -> None:
@@ -469,7 +479,6 @@ def resume_live(e: EventData) -> None:
         rung = settings.aggressive_limit if leg.rung == AGGRESSIVE else settings.market
         leg.timers["attempt"] = due = out.now + rung.attempt_timeout_ns
         out.commands.append(Arm(leg.uid, "attempt", due))
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def withdraw_for_step(e: EventData) -> None:
@@ -527,7 +536,6 @@ def _withdraw(e: EventData) -> None:
     timers.pop("pause", None)
     if leg.order is not None:
         out.tell(leg.order, "cancel_asked")
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def hold(e: EventData) -> None:
@@ -553,7 +561,6 @@ def enter_doubt(e: EventData) -> None:
     leg.timers.pop("pause", None)
     if leg.order is not None and leg.order is not order and leg.order.alive:
         out.tell(leg.order, "cancel_asked")
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def wish_next_rung(e: EventData) -> None:
@@ -580,7 +587,6 @@ def wait(e: EventData) -> None:
         leg.timers["gate"] = due = out.now + leg.settings.spread_wait_ns
         out.commands.append(Arm(leg.uid, "gate", due))
     _watch(leg, True)
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def leave_wait(e: EventData) -> None:
@@ -590,7 +596,6 @@ def leave_wait(e: EventData) -> None:
     leg.timers.pop("gate", None)
     _watch(leg, leg.rung == PASSIVE and leg.settings.passive_limit.requotes_max > 0)
     out.tell(leg, "attempt_due")
-    out.tell(leg.close, "leg_moved", leg)
 
 
 def waive_spread(e: EventData) -> None:
@@ -700,8 +705,7 @@ ROWS = (
         "something happened between the wish and its turn"),
     # -- the order rests or fills
     Row("order_live",   "passive_limit",    "withdrawing",      was_repriced,         (withdraw_repriced,)),
-    Row("order_live",   "passive_limit",    None,               None,                 (tell_close,)),
-    Row("order_live",   _AM,                None,               None,                 (tell_close,)),
+    Row("order_live",   _R,                 None,               None,                 (ignore,)),
     Row("order_live",   "doubtful",         "withdrawing",      must_withdraw,        (withdraw,),
         "known again, but unwanted: cancel it once more"),
     Row("order_live",   "doubtful",         "market",           goes_to_market,       (resume_live,)),
@@ -741,7 +745,11 @@ ROWS = (
     Row("order_doubted", _ENDED,            "doubtful",         None,                 (enter_doubt,),
         "an order reported dead was seen alive", late=True),
     # -- time
-    Row("deadline",     "passive_limit",    None,               None,                 (tell_passive_over,)),
+    Row("deadline",     "passive_limit",    None,               has_sibling,          (tell_passive_over,),
+        "both legs escalate together, the lagging one first: the close says when"),
+    Row("deadline",     "passive_limit",    "withdrawing",      order_is_alive,       (withdraw_for_next_rung,)),
+    Row("deadline",     "passive_limit",    "aggressive_limit", next_is_aggressive,   (enter_aggressive,)),
+    Row("deadline",     "passive_limit",    "market",           None,                 (enter_market,)),
     Row("deadline",     "aggressive_limit", "withdrawing",      order_is_alive,       (withdraw_for_next_rung,)),
     Row("deadline",     "aggressive_limit", "market",           None,                 (enter_market,)),
     Row("deadline",     _BETWEEN,           None,               None,                 (wish_next_rung,)),

@@ -428,12 +428,16 @@ class Arm(Struct, frozen=True, array_like=True, tag=108):
 
 
 class Alarm(Struct, frozen=True, array_like=True, tag=109):
-    """Tell a person; raised once per machine, kind and subject until the cause is cleared."""
+    """Tell a person; raised once per machine, kind and subject until the cause is cleared.
+
+    `since` is when the cause began, 0 for a cause that is an instant.
+    """
 
     at: int
     kind: str
     machine: str
     text: str
+    since: int = 0
 
 
 Command = (

@@ -168,6 +168,8 @@ def join_fill(order: Order, fill: FillReported) -> int:
 
 
 _ENDS = {"CANCELED": "cancelled", "EXPIRED": "expired", "REJECTED": "rejected"}
+#: Ends that are a reason by themselves where the venue gives none.
+_SELF_EXPLAINING = {"CANCELED": "CANCELED", "EXPIRED": "EXPIRED"}
 
 
 def trigger_of(order: Order, report: OrderReported) -> str:
@@ -234,6 +236,15 @@ def note_live(e: EventData) -> None:
         out.tell(order.leg, "order_live", order)
 
 
+def note_resting(e: EventData) -> None:
+    """Stop the decision time-out; tell the leg only if the venue booked another price."""
+    order, out = e.model, e.args[1]
+    if order.timers:
+        order.timers.clear()
+    if order.booked is not None and order.booked != order.price and order.leg is not None:
+        out.tell(order.leg, "order_live", order)
+
+
 def note_growth(e: EventData) -> None:
     """Tell the leg that more has filled, if more has."""
     order, out = e.model, e.args[1]
@@ -246,7 +257,11 @@ def note_death(e: EventData) -> None:
     order, out = e.model, e.args[1]
     message = e.args[0]
     order.died_at = getattr(message, "venue_at", out.now)
-    order.end_reason = getattr(message, "reason", "") or order.end_reason
+    order.end_reason = (
+        getattr(message, "reason", "")
+        or order.end_reason
+        or _SELF_EXPLAINING.get(getattr(message, "status", ""), "")
+    )
     order.end_text = getattr(message, "text", "") or order.end_text
     if order.timers:
         order.timers.clear()
@@ -254,9 +269,14 @@ def note_death(e: EventData) -> None:
         out.tell(order.leg, "order_ended", order)
     if isinstance(message, OrderReported) and message.cum is not None and message.cum < order.cum:
         out.commands.append(
-            Alarm(out.now, "fill_conflict", order.id, f"reported {message.cum}, known {order.cum}")
+            Alarm(out.now, "fill_conflict", order.id, _filled_text(order, message.cum))
         )
         out.commands.append(ReadTruth(out.now, order.venue.name, order.instrument.index))
+
+
+def _filled_text(order: Order, reported: int) -> str:
+    quantity = order.instrument.quantity
+    return f"reported {quantity(reported):f} filled, known {quantity(order.cum):f}"
 
 
 def note_absence(e: EventData) -> None:
@@ -343,8 +363,10 @@ def call_person(e: EventData) -> None:
     order, out = e.model, e.args[1]
     if not order.alarmed:
         order.alarmed = True
-        text = f"{order.open_qty} units may still fill, in doubt since {order.unknown_since} ns"
-        out.commands.append(Alarm(out.now, "unknown_order", order.id, text))
+        text = f"{order.instrument.quantity(order.open_qty):f} may still fill"
+        out.commands.append(
+            Alarm(out.now, "unknown_order", order.id, text, since=order.unknown_since)
+        )
 
 
 def ignore(e: EventData) -> None:
@@ -405,7 +427,7 @@ ROWS = (
     Row("refused",      "live",                "unknown",      None,             (begin_doubt,)),
     Row("refused",      ("contradicted", *_DEAD), None,        None,             (ignore,)),
     # -- resting and filling
-    Row("opened",       _NEW,                  "live",         None,             (note_live,)),
+    Row("opened",       _NEW,                  "live",         None,             (note_resting,)),
     Row("opened",       _HELD,                 None,           None,             (note_growth,)),
     Row("opened",       "unknown",             "live",         None,             (note_live,)),
     Row("opened",       "contradicted",        None,           None,             (note_growth,)),
@@ -413,7 +435,7 @@ ROWS = (
         "live evidence dated after the death", late=True),
     Row("opened",       _DEAD,                 None,           None,             (note_growth,),
         "a late ack never moves a dead order back"),
-    Row("grew",         _NEW,                  "live",         None,             (note_live, note_growth),
+    Row("grew",         _NEW,                  "live",         None,             (note_resting, note_growth),
         "a fill may precede its ack"),
     Row("grew",         (*_HELD, *_DOUBT),     None,           None,             (note_growth,)),
     Row("grew",         _DEAD,                 None,           None,             (note_growth,),

@@ -149,7 +149,7 @@ def break_even_ticks(leg: Leg) -> int | None:
     if price is None:
         return None
     instrument = leg.instrument
-    price *= instrument.multiplier
+    price = instrument.venue_price(price)
     book = leg.book
     mid = Decimal(book.bid + book.ask) / 2 * instrument.tick
     if not pricing.within_pct(price, mid, settings.break_even_max_deviation_pct):

@@ -93,6 +93,24 @@ class Instrument(Struct, frozen=True, gc=False):
         """Base quantity (inverse: contracts' quote value), as a position shows it."""
         return units * self.unit * self.multiplier
 
+    def base_price(self, price: Decimal) -> Decimal:
+        """A price of the venue per base unit."""
+        return price if self.type == "inverse" else price / self.multiplier
+
+    def venue_price(self, base_price: Decimal) -> Decimal:
+        """A price per base unit as the venue quotes it."""
+        return base_price if self.type == "inverse" else base_price * self.multiplier
+
+    def result(self, units: int, entry: Decimal, price: Decimal) -> Decimal:
+        """Quote result of `units` (signed) bought at `entry` and valued at `price`.
+
+        An inverse contract earns base currency, value * (1 / entry - 1 / price); it is valued here
+        at `price`.
+        """
+        if self.type == "inverse":
+            return units * self.unit * self.multiplier * (price / entry - 1)
+        return units * self.unit * (price - entry)
+
     def notional(self, units: int, price: Decimal) -> Decimal:
         """Quote value of `units` at a price of the venue."""
         if self.type == "inverse":

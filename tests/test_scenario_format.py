@@ -250,8 +250,9 @@ Z = 'instrument = "lighter:ZEC"'
 
 ACTIONS: list[tuple[str, actions.Action]] = [
     (
-        f'book = {{ {Z}, bid = "1", bid_qty = "2", ask = "3", ask_qty = "4", mark = "2.5" }}',
-        actions.Book("lighter:ZEC", Decimal(1), Decimal(2), Decimal(3), Decimal(4), Decimal("2.5")),
+        f'book = {{ {Z}, bid = "1", bid_qty = "2", ask = "3", ask_qty = "4", mark = "2.50018" }}',
+        # A mark may lie between two ticks.
+        actions.Book("lighter:ZEC", *map(Decimal, (1, 2, 3, 4, "2.50018"))),
     ),
     (
         f'trade = {{ {Z}, side = "sell", price = "513.7", qty = "0.5" }}',

@@ -98,7 +98,7 @@ def _book(entry: Reader, context: Context) -> actions.Book:
         ask_qty=table.need("ask_qty", keys.not_negative, Decimal(0)),
         mark=table.maybe("mark", keys.positive),
     )
-    _check_ticks(table, book, context, "bid", "ask", "mark")
+    _check_ticks(table, book, context, "bid", "ask")
     table.done()
     return book
 

@@ -4,24 +4,27 @@ It knows nothing of venues or engines. An action may schedule only now or later;
 lanes give the order of work (`venues.port`). There is no event loop and no thread.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from venues.port import DELIVER
+
+if TYPE_CHECKING:
+    from engine.dispatcher import Dispatcher
 
 
 class Kernel:
-    """A scheduler of virtual nanoseconds; implements `venues.port.Scheduler`.
+    """A scheduler of virtual nanoseconds; implements `venues.port.Scheduler`."""
 
-    `idle_actions` counts those pending actions of the world that must not keep a run alive.
-    """
-
-    __slots__ = ("_count", "heap", "idle_actions", "now")
+    __slots__ = ("_count", "heap", "now")
 
     def __init__(self, now: int = 0) -> None:
         self.now = now
         self.heap: list[tuple[int, int, int, Callable[[Any], None], Any]] = []
         self._count = 0
-        self.idle_actions = 0
 
     def at(self, due: int, lane: int, action: Callable[[Any], None], argument: Any = None) -> None:
         """Call `action(argument)` at `due`; a time before now means now."""
@@ -43,3 +46,42 @@ class Kernel:
         """Run the earliest pending action."""
         _, _, _, action, argument = heappop(self.heap)
         action(argument)
+
+
+class Host(Protocol):
+    """Who owns the engine's process: it may end, sleep or be replaced at any moment."""
+
+    dispatcher: Dispatcher | None
+
+    def turn(self, dispatcher: Dispatcher) -> None:
+        """Let the engine drain its inbox, make the batch durable and release it."""
+
+
+def settle(kernel: Kernel, host: Host) -> None:
+    """Do everything that is due now, in the order of work of one instant (venues.md 5.1).
+
+    Facts due to the engine and all its timers come first, and again after every zero-latency
+    consequence; then one action of the later lanes at a time.
+    """
+    heap = kernel.heap
+    while True:
+        dispatcher = host.dispatcher
+        if dispatcher is not None and dispatcher.inbox:
+            host.turn(dispatcher)
+            continue
+        now = kernel.now
+        due = bool(heap) and heap[0][0] <= now
+        if due and heap[0][1] == DELIVER:
+            kernel.run_one()
+            continue
+        if dispatcher is not None:
+            timers = dispatcher.timers
+            if not due or timers.earliest <= now:
+                timers.take_in(dispatcher.core)
+            if timers.heap and timers.heap[0][0] <= now:
+                dispatcher.inbox.extend(timers.fire_due(dispatcher.core, now))
+                if dispatcher.inbox:
+                    continue
+        if not due:
+            return
+        kernel.run_one()

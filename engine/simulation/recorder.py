@@ -20,9 +20,11 @@ from engine.simulation.outcome import (
     Outcome,
     Row,
     TransitionRow,
+    decimal_text,
+    seconds_text,
 )
 from machines.core import Core
-from machines.messages import Alarm, Cancel, Command, Fact, FillReported, Place
+from machines.messages import Alarm, Cancel, Command, Fact, FillReported, OrderReported, Place
 from machines.table import Transition
 from machines.types import BUY, Instrument
 from venues.ids import account_number, encode
@@ -40,6 +42,10 @@ class Recorder:
         self.origin = 0
         self.active = False
         self.rows: dict[int, OrderRow] = {}
+        self.by_key = {each.key: each for each in instruments}
+        #: Highest cumulative fill that was told of an order, in units.
+        self.counts: dict[int, int] = {}
+        self.trades: set[tuple[int, str]] = set()
 
     def begin(self) -> None:
         """Time 0: record from now on."""
@@ -54,23 +60,13 @@ class Recorder:
         self._add(row)
 
     def stepped(self, fact: Fact, trace: list[Transition]) -> None:
-        """One step ran: its fill, then its transitions."""
+        """One step ran: what it told of fills, then its transitions."""
         at = fact.at - self.origin
         if isinstance(fact, FillReported):
-            instrument = self.instruments[fact.instrument]
-            row = self.rows.get(fact.order)
-            self._add(
-                FillRow(
-                    at,
-                    instrument.key,
-                    row.id if row is not None else "",
-                    "buy" if fact.side == BUY else "sell",
-                    instrument.quantity(fact.qty),
-                    instrument.price(fact.price),
-                    fact.maker,
-                    fact.trade,
-                )
-            )
+            self._trade(fact, at)
+            self._cumulative(fact.order, fact.cum, "stream", at, told=False)
+        elif isinstance(fact, OrderReported):
+            self._cumulative(fact.order, fact.cum, fact.path, at, told=True)
         for each in trace:
             if each.source != each.dest or each.trigger in _TOLD:
                 row_at = each.at - self.origin
@@ -80,9 +76,48 @@ class Recorder:
                     )
                 )
 
+    def _trade(self, fact: FillReported, at: int) -> None:
+        """One trade as it was told; a second time it is a note, since it moves nothing."""
+        instrument = self.instruments[fact.instrument]
+        row = self.rows.get(fact.order)
+        name = row.id if row is not None else ""
+        trade = (fact.instrument, fact.trade)
+        if trade in self.trades:
+            quantity = decimal_text(instrument.quantity(fact.qty))
+            self._add(NoteRow(at, "fill", name or instrument.key, f"known trade of {quantity}"))
+            return
+        self.trades.add(trade)
+        self._add(
+            FillRow(
+                at,
+                instrument.key,
+                name,
+                "buy" if fact.side == BUY else "sell",
+                instrument.quantity(fact.qty),
+                instrument.price(fact.price),
+                fact.maker,
+                fact.trade,
+            )
+        )
+
+    def _cumulative(self, order: int, cum: int | None, path: str, at: int, *, told: bool) -> None:
+        """Note a cumulative that no trade explains: fills told by it alone, and old counts."""
+        row = self.rows.get(order)
+        if row is None or cum is None:
+            return
+        known = self.counts.get(order, 0)
+        self.counts[order] = max(known, cum)
+        if told and cum != known:
+            quantity = self.by_key[row.key].quantity(cum)
+            word = "cumulative" if cum > known else "old cumulative"
+            text = f"{word} {decimal_text(quantity)} by {path}"
+            self._add(NoteRow(at, "fill", row.id, text))
+
     def alarm(self, alarm: Alarm, now: int) -> None:
         """An alarm is durable."""
         text = f"{alarm.machine}: {alarm.text}"
+        if alarm.since:
+            text += f" (since {seconds_text(alarm.since - self.origin)} s)"
         self._add(AlarmRow(alarm.at - self.origin, alarm.kind, text))
 
     def sent(self, command: Command, now: int, core: Core) -> None:

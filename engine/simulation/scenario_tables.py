@@ -105,7 +105,8 @@ def _located(spec: InstrumentSpec, layers: Layers, findings: Findings) -> Instru
     if not spec.recording:
         return spec
     key = join(join("instruments", spec.key), "recording")
-    path = Path(layers.file_of(key)).parent / spec.recording
+    file, mark, column = spec.recording.partition("#")
+    path = Path(layers.file_of(key)).parent / file
     if not path.is_file():
         findings.add(key, spec.recording, f"must be a file; there is none at {path}")
-    return msgspec.structs.replace(spec, recording=str(path))
+    return msgspec.structs.replace(spec, recording=f"{path}{mark}{column}")

@@ -190,10 +190,9 @@ class Stage:
 
 
 def _mark(action: actions.Book, instrument: Instrument) -> int:
-    """The mark in ticks: the file's, else the mid, rounded down."""
-    if action.mark is not None:
-        return to_ticks(action.mark, instrument, "mark")
-    return int((action.bid + action.ask) / 2 // instrument.tick)
+    """The mark in ticks: the file's, else the mid, rounded down; venues mark between ticks."""
+    mark = (action.bid + action.ask) / 2 if action.mark is None else action.mark
+    return int(mark // instrument.tick)
 
 
 def _ticks(price: Decimal | None, instrument: Instrument) -> int | None:

@@ -3,15 +3,17 @@
 The world owns time, the venues and the process of the engine, which it can kill and start again. It
 must not know what the engine will do, nor help it: everything passes the port and the journal.
 
-Order of work at one instant (venues.md 5.1): deliver what is due to the engine, fire all its timers,
-run it to quiescence and repeat; then commands that arrive, then market data and scripted actions.
+Order of work at one instant (venues.md 5.1): deliver what is due to the engine, fire its timers, run
+it to quiescence and repeat; then commands that arrive, market data and scripted actions.
 """
 
 from __future__ import annotations
 
 import pathlib
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from decimal import Decimal
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,13 +22,14 @@ import msgspec
 
 from engine import assembly
 from engine.dispatcher import Dispatcher, fold
+from engine.feeds import open_recording
 from engine.journal import MemoryJournal, Record, SyncJournal, open_journal
 from engine.simulation import actions
 from engine.simulation.actions import Crash
 from engine.simulation.crash import CrashPlan
 from engine.simulation.expect_keys import Expect
 from engine.simulation.expectations import check
-from engine.simulation.kernel import Kernel
+from engine.simulation.kernel import Kernel, settle
 from engine.simulation.outcome import (
     NoteRow,
     Outcome,
@@ -36,6 +39,7 @@ from engine.simulation.recorder import Recorder
 from engine.simulation.scenario import Scenario
 from engine.simulation.stage import Stage
 from engine.simulation.watch import Watch
+from machines.core import Core
 from machines.digest import digest
 from machines.messages import (
     Alarm,
@@ -50,9 +54,11 @@ from machines.messages import (
 from machines.table import Out
 from machines.types import MS, NS, Instrument
 from venues.instruments import base_to_units, to_units
-from venues.port import DELIVER, HOUSEKEEP, MARKET
+from venues.port import HOUSEKEEP, MARKET
 from venues.sim.draws import Draws
 from venues.sim.latency import Latency, Path, latency_of
+from venues.sim.markets import SyntheticFeed, Walks
+from venues.sim.recordings import RecordedFeed
 from venues.sim.venue import SimVenue
 
 #: Virtual time begins here, so that boot has room before time 0.
@@ -69,17 +75,15 @@ class Edge:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.held: list[Fact] | None = None
+        self.held: list[Fact] = []
 
     def fact(self, fact: Fact) -> None:
         """Deliver a fact to the process, if there is one; a frozen one finds it when it wakes."""
-        dispatcher = self.world.dispatcher
-        if dispatcher is None:
-            return
-        if self.held is not None:
+        world = self.world
+        if world.dispatcher is not None:
+            world.dispatcher.fact(fact)
+        elif world.frozen is not None:
             self.held.append(fact)
-            return
-        dispatcher.fact(fact)
 
     def top(
         self,
@@ -93,7 +97,7 @@ class Edge:
     ) -> None:
         """Deliver a book."""
         dispatcher = self.world.dispatcher
-        if dispatcher is not None and self.held is None:
+        if dispatcher is not None:
             dispatcher.top(instrument, venue_at, bid, bid_qty, ask, ask_qty, mark)
 
 
@@ -121,6 +125,7 @@ class World:
         self.outcome = Outcome(scenario.file, scenario.name, scenario.seed)
         self.recorder = Recorder(self.outcome, self.instruments)
         self.stage = Stage(self)
+        self.feeds: list[SyntheticFeed | RecordedFeed] = []
         self.pending = 0
         self.stopping = False
         self.crashes = CrashPlan(self.draws.child("crash"))
@@ -130,6 +135,7 @@ class World:
         self.journal: MemoryJournal | SyncJournal = self._new_journal()
         self.journal_seen = 0
         self.dispatcher: Dispatcher | None = None
+        self.frozen: Dispatcher | None = None
 
     # ------------------------------------------------------------ building
 
@@ -176,7 +182,7 @@ class World:
     def start_engine(self, *, first: bool) -> None:
         """Start a process on the journal: fold it, take a new epoch, connect."""
         self._reopen(first=first)
-        core = assembly.build_core(self.scenario.config, self.instruments, self.settings)
+        core = self.fresh_core()
         fold(core, self.journal.read())
         dispatcher = Dispatcher(
             core,
@@ -188,7 +194,6 @@ class World:
             on_send=self._sent,
         )
         self.dispatcher = dispatcher
-        self.edge.held = None
         now = self.kernel.now
         dispatcher.fact(EngineStarted(now, self.journal.epoch))
         if first:
@@ -202,6 +207,7 @@ class World:
         else:
             dispatcher.drain()
             dispatcher.timers.restore(core, now)
+            self.turn(dispatcher)
 
     def _reopen(self, *, first: bool) -> None:
         if isinstance(self.journal, MemoryJournal):
@@ -213,12 +219,12 @@ class World:
 
     def kill_engine(self) -> None:
         """End the process as kill -9 does: what was not committed is gone, streams break."""
-        self.dispatcher = None
+        self.dispatcher = self.frozen = None
+        self.edge.held.clear()
         if isinstance(self.journal, MemoryJournal):
             self.journal.crash()
         for venue in self.venues.values():
-            venue.link.up = False
-            venue.review_path()
+            venue.link.drop()
         self._note("engine", "killed")
 
     def process(self, command: str, for_ns: int) -> None:
@@ -232,8 +238,8 @@ class World:
         elif command == "stop":
             self._note("engine", "told to stop")
             self._schedule(self.kernel.now + GRACE_NS, lambda _: self._park())
-        else:
-            self.edge.held = []
+        elif self.dispatcher is not None:
+            self.frozen, self.dispatcher = self.dispatcher, None
             self._note("engine", f"frozen for {seconds_text(for_ns)} s")
             self._schedule(self.kernel.now + for_ns, lambda _: self._wake(for_ns))
 
@@ -248,9 +254,10 @@ class World:
             self.kill_engine()
 
     def _wake(self, slept_ns: int) -> None:
-        held, self.edge.held = self.edge.held or [], None
-        if self.dispatcher is None:
+        if self.frozen is None:
             return
+        self.dispatcher, self.frozen = self.frozen, None
+        held, self.edge.held = self.edge.held, []
         if slept_ns > WAKE_GAP_NS:
             for name in self.venues:
                 self.dispatcher.fact(LinkStale(self.kernel.now, name, "wake gap"))
@@ -310,31 +317,30 @@ class World:
 
     def _start_markets(self) -> None:
         """Let synthetic walks and recordings run from time 0."""
+        walks = Walks(self.draws.child("walks"))
+        for key, spec in self.scenario.config.instruments.items():
+            instrument = self.by_key[key]
+            venue = self.venues[instrument.venue]
+            feed: SyntheticFeed | RecordedFeed
+            if spec.synthetic is not None:
+                walk = walks.of(spec.synthetic, instrument)
+                feed = SyntheticFeed(
+                    venue, instrument, spec.synthetic, walk, self.kernel, self.draws
+                )
+            elif spec.recording:
+                rows = open_recording(spec.recording, instrument)
+                feed = RecordedFeed(venue, instrument, rows, self.kernel)
+            else:
+                continue
+            self.feeds.append(feed)
+            feed.start()
 
     def settle(self) -> None:
-        """Do everything that is to be done at this instant, in the order of the lanes."""
-        kernel = self.kernel
-        while True:
-            dispatcher = self.dispatcher
-            awake = dispatcher is not None and self.edge.held is None
-            if awake and dispatcher is not None and dispatcher.inbox:
-                self._turn(dispatcher)
-                continue
-            lane = kernel.next_lane()
-            if lane == DELIVER:
-                kernel.run_one()
-                continue
-            if awake and dispatcher is not None:
-                fired = dispatcher.timers.fire_due(dispatcher.core, kernel.now)
-                if fired:
-                    dispatcher.inbox.extend(fired)
-                    continue
-            if lane is None:
-                break
-            kernel.run_one()
+        """Do everything that is to be done at this instant, then look at the venues' books."""
+        settle(self.kernel, self)
         self._look()
 
-    def _turn(self, dispatcher: Dispatcher) -> None:
+    def turn(self, dispatcher: Dispatcher) -> None:
         """Drain, commit and release, with the crash windows of the send protocol between them."""
         dispatcher.drain()
         batch = dispatcher.take_batch()
@@ -366,19 +372,20 @@ class World:
 
     def _next_time(self) -> int | None:
         times = [self.kernel.next_time()]
-        if self.dispatcher is not None and self.edge.held is None:
+        if self.dispatcher is not None:
             times.append(self.dispatcher.timers.next_due(self.dispatcher.core))
         known = [time for time in times if time is not None]
         return max(min(known), self.kernel.now) if known else None
 
     def _alive(self) -> list[str]:
-        if self.dispatcher is None:
+        dispatcher = self.dispatcher or self.frozen
+        if dispatcher is None:
             return []
-        closes = self.dispatcher.core.closes
+        closes = dispatcher.core.closes
         return [name for name, close in closes.items() if close.state != "reconciled"]
 
     def _finished(self) -> bool:
-        idle = self.kernel.idle_actions + sum(v.idle_actions for v in self.venues.values())
+        idle = sum(each.idle_actions for each in (*self.venues.values(), *self.feeds))
         return len(self.kernel.heap) <= idle and not self._alive()
 
     # ------------------------------------------------------------ watching
@@ -443,8 +450,9 @@ class World:
                 )
             self.journal_seen = len(rows)
         else:
-            orders = self.journal.intents_since(self.journal_seen)
-            self.watch.wrote(orders)
+            with closing(sqlite3.connect(f"file:{self.journal.path}?mode=ro", uri=True)) as reader:
+                rows_after = "SELECT cid FROM outbox WHERE seq > ?"
+                self.watch.wrote(cid for (cid,) in reader.execute(rows_after, (self.journal_seen,)))
             self.journal_seen = self.journal.last_seq
 
     def _look(self) -> None:
@@ -537,8 +545,12 @@ class World:
         when = seconds_text(self.kernel.now - self.origin)
         self.outcome.failed += [f"at {when} s: {line}" for line in missed]
 
-    def _replayed(self) -> Any:
-        core = assembly.build_core(self.scenario.config, self.instruments, self.settings)
+    def fresh_core(self) -> Core:
+        """A core without history, as a process of this run starts with."""
+        return assembly.build_core(self.scenario.config, self.instruments, self.settings)
+
+    def _replayed(self) -> Core:
+        core = self.fresh_core()
         fold(core, self.journal.read())
         return core
 

@@ -91,12 +91,12 @@ class Account:
         self.holdings: dict[int, Holding] = {}
         self._lean = lean
 
-    def give(self, instrument: int, qty: int, entry: Decimal | None, at: int) -> None:
-        """Put a position into the account without a trade."""
+    def give(self, instrument: int, qty: int, entry: Decimal | None) -> None:
+        """Put a position into the account that was there before all time."""
         holding = self.holdings[instrument]
         holding.qty = qty
         holding.entry = entry if qty else None
-        self._mark(holding, at)
+        self._mark(holding, 0)
 
     def fill(self, instrument: int, change: int, price: int, maker: bool, at: int) -> Decimal:
         """Book a trade; return its fee."""

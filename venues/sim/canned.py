@@ -15,6 +15,7 @@ from machines.messages import (
 )
 from machines.types import TERMINAL
 from venues.sim.exchange import Exchange
+from venues.sim.intake import Intake
 from venues.sim.link import Link, Reply
 from venues.sim.orders import SimOrder
 from venues.sim.rules import Answer
@@ -42,10 +43,11 @@ def _ending(answer: Answer, default: str) -> tuple[str, str, str]:
 class Canned:
     """Scripted answers of one venue."""
 
-    __slots__ = ("_exchange", "_link")
+    __slots__ = ("_exchange", "_intake", "_link")
 
-    def __init__(self, exchange: Exchange, link: Link) -> None:
+    def __init__(self, exchange: Exchange, intake: Intake, link: Link) -> None:
         self._exchange = exchange
+        self._intake = intake
         self._link = link
 
     # ------------------------------------------------------------ create
@@ -60,10 +62,10 @@ class Canned:
             order.arrived = True
             order.pinned = True
             order.limit = order.price or self._touch(order)
-            self._exchange.take_charge(order, reply, self._rest)
+            self._intake.take_charge(order, reply, self._rest)
         elif answer.outcome == "end":
             order.arrived = True
-            self._exchange.take_charge(order, reply, lambda due: self._end(due, answer))
+            self._intake.take_charge(order, reply, lambda due: self._end(due, answer))
         else:
             self._accept(order, answer, reply)
 

@@ -5,7 +5,7 @@ cause, so that the account, the history and the reports always agree. This modul
 commands, request delays or fault kinds; it judges and reports what has arrived, at present time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -18,11 +18,10 @@ from machines.messages import (
     OrderRefused,
 )
 from machines.types import BUY, Instrument
-from venues.port import ARRIVE, Scheduler
+from venues.port import Scheduler
 from venues.profiles import Profile
 from venues.sim.account import Account, Holding
-from venues.sim.draws import Draws
-from venues.sim.judge import fill_room, mode_problem, reduce_only_problem, rule_problem
+from venues.sim.judge import fill_room
 from venues.sim.link import Link, Reply
 from venues.sim.matching import Book
 from venues.sim.orders import ALIVE, ForeignOrder, SimOrder, SimTrade
@@ -41,7 +40,6 @@ class Exchange:
         instruments: Sequence[Instrument],
         scheduler: Scheduler,
         link: Link,
-        draws: Draws,
         balance: Decimal,
         lean: bool,
     ) -> None:
@@ -60,7 +58,6 @@ class Exchange:
         self.trade_count = 0
         self._scheduler = scheduler
         self._link = link
-        self._draws = draws
         self.reports = Reports(profile, self.instruments, scheduler, link)
         for instrument in instruments:
             index = instrument.index
@@ -70,147 +67,6 @@ class Exchange:
             self.tick_steps[index] = 1
 
     # ------------------------------------------------------------ creates
-
-    def accept(self, order: SimOrder, reply: Reply) -> None:
-        """Judge an order that has just arrived and do with it what the profile does."""
-        order.arrived = True
-        problem = mode_problem(order, self.mode) or rule_problem(
-            order,
-            self.instruments[order.instrument],
-            self.capabilities,
-            self.books[order.instrument],
-            self.tick_steps[order.instrument],
-        )
-        if problem:
-            self.refuse(order, problem, reply)
-        elif self.capabilities.ack_means == "received":
-            self._receive(order, reply)
-        else:
-            self._decide(order, reply)
-
-    def _receive(self, order: SimOrder, reply: Reply) -> None:
-        if self.capabilities.post_only == "sync_error" and self._would_cross(order):
-            self.refuse(order, "WOULD_CROSS", reply)
-        else:
-            self.take_charge(order, reply, self._conclude)
-
-    def take_charge(self, order: SimOrder, reply: Reply, then: Callable[[SimOrder], None]) -> None:
-        """Acknowledge an order and call `then` once the verdict on it is due.
-
-        A verdict comes at once where an ack means that the order rests.
-        """
-        if self.capabilities.ack_means == "resting":
-            self.register(order, "OPEN")
-            self.reports.acknowledge(order, reply)
-            then(order)
-            return
-        self.register(order, "PENDING")
-        self.reports.acknowledge(order, reply)
-        low, high = self.profile.traits.verdict_ns
-        wait = self._draws.between(low, high) if high > low else high
-        if wait:
-            self._scheduler.at(self._scheduler.now + wait, ARRIVE, then, order)
-        else:
-            then(order)
-
-    def await_verdict(self, order: SimOrder) -> None:
-        """Judge a restored order that was still waiting for its verdict."""
-        self._scheduler.at(self._scheduler.now, ARRIVE, self._conclude, order)
-
-    def _conclude(self, order: SimOrder) -> None:
-        """Judge a received order, unless something else has decided its fate since."""
-        if order.state != "PENDING" or order.scripted:
-            return
-        if self.capabilities.deadline == "matching" and self._scheduler.now > order.deadline:
-            self.end(order, "EXPIRED", "EXPIRED")
-        else:
-            self._decide(order, None)
-
-    def _would_cross(self, order: SimOrder) -> bool:
-        if not order.post_only or order.limit is None:
-            return False
-        behind = self.profile.traits.stale_reject_ticks
-        return self.books[order.instrument].crosses(order.side, order.limit, behind)
-
-    def _decide(self, order: SimOrder, reply: Reply | None) -> None:
-        """Judge against position and book; `reply` is None where the ack has long been given."""
-        position = self.account.holdings[order.instrument].qty
-        book = self.books[order.instrument]
-        problem = ""
-        if order.reduce_only:
-            problem = reduce_only_problem(order, position, self.capabilities, book)
-        if problem:
-            if self.capabilities.reduce_only == "silent_drop":
-                self._drop(order, reply)
-            else:
-                self._turn_down(order, problem, reply)
-            return
-        if self._would_cross(order) and self._crossing(order, reply):
-            return
-        self.register(order, "OPEN")
-        if reply is not None:
-            self.reports.acknowledge(order, reply)
-        self._enter(order)
-
-    def _drop(self, order: SimOrder, reply: Reply | None) -> None:
-        """Swallow an order: an ack at most, then nothing, not even in a lookup."""
-        if reply is not None:
-            order.state = "OPEN"
-            self.reports.acknowledge(order, reply)
-        order.state = "DROPPED"
-        self.orders.pop(order.number, None)
-
-    def _turn_down(self, order: SimOrder, reason: str, reply: Reply | None) -> None:
-        if reply is not None:
-            self.refuse(order, reason, reply)
-        else:
-            self.end(order, "CANCELED", reason)
-
-    def _crossing(self, order: SimOrder, reply: Reply | None) -> bool:
-        """Treat a post-only order that would take; True if that ended it."""
-        style = self.capabilities.post_only
-        if style == "sync_error":
-            self._turn_down(order, "WOULD_CROSS", reply)
-            return True
-        if style == "reprice":
-            order.limit = self.books[order.instrument].far(order.side) - order.side
-            return False
-        if style == "none":
-            return False
-        self.register(order, "OPEN")
-        if reply is not None:
-            self.reports.acknowledge(order, reply)
-        if style == "accept_then_expire":
-            self.reports.say_open(order)
-            self.end(order, "EXPIRED", "WOULD_CROSS")
-        else:
-            self.end(order, "CANCELED", "WOULD_CROSS")
-        return True
-
-    def _enter(self, order: SimOrder) -> None:
-        """Let an accepted order take what it reaches, then rest or end."""
-        book = self.books[order.instrument]
-        rests = order.tif == "GTC" and order.price is not None
-        if order.price is None and (
-            self.capabilities.market == "gtc_touch" or self.profile.traits.market_rests
-        ):
-            order.limit = book.far(order.side) or None
-            rests = order.limit is not None
-        if book.resting and book.meets_own(order):
-            self.end(order, self.profile.traits.ioc_end, "SELF_TRADE")
-            return
-        price = book.far(order.side)
-        reached = bool(price) and (order.limit is None or (order.limit - price) * order.side >= 0)
-        if reached:
-            self._trade(order, book.take(order), price, maker=False)
-        if order.alive and order.left:
-            if rests:
-                book.rest(order)
-                if self.profile.traits.echo_open:
-                    self.reports.say_open(order)
-            else:
-                reason = "NO_LIQUIDITY" if reached or not price else "SLIPPAGE_BOUND"
-                self.end(order, self.profile.traits.ioc_end, reason)
 
     def register(self, order: SimOrder, state: str) -> None:
         """Take an order into the books in a living state."""
@@ -234,7 +90,7 @@ class Exchange:
 
     # ------------------------------------------------------------ fills and ends
 
-    def _trade(self, order: SimOrder, qty: int, price: int, maker: bool) -> None:
+    def fill_in_market(self, order: SimOrder, qty: int, price: int, maker: bool) -> None:
         """Fill by the market, as far as reduce-only lets it."""
         room = qty
         if order.reduce_only:
@@ -376,14 +232,16 @@ class Exchange:
         for order, qty in book.reach():
             if order.alive:
                 assert order.limit is not None
-                self._trade(order, qty, order.limit, maker=True)
+                self.fill_in_market(order, qty, order.limit, maker=True)
 
     def print_trade(self, instrument: int, side: int, price: int, qty: int) -> None:
         """Fill the resting orders that a trade of somebody else reaches."""
+        if self.mode in ("halted", "maintenance"):
+            return
         for order, part in self.books[instrument].printed(side, price, qty):
             if order.alive:
                 assert order.limit is not None
-                self._trade(order, part, order.limit, maker=True)
+                self.fill_in_market(order, part, order.limit, maker=True)
 
     def fund(self, instrument: int, amount: Decimal, key: str, copies: int = 1) -> None:
         """Pay funding (received positive) and say so `copies` times."""

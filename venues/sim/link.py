@@ -144,6 +144,11 @@ class Link:
         self._sink.fact(LinkOpened(at, self.venue))
         self.opened()
 
+    def drop(self) -> None:
+        """Break the streams without a word, as when the engine's process dies."""
+        self.up = False
+        self.opened()
+
     def close(self, cause: str) -> None:
         """Break the streams; what is on its way still arrives, what follows is lost."""
         if not self.up:

@@ -4,15 +4,12 @@ Instruments of one correlation follow one walk, each with its own volatility. A 
 run alive: its pending actions count as idle. This module must not use floats or know positions.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 from math import isqrt
-from typing import Any
-
-from msgspec import Struct
+from typing import Protocol
 
 from machines.types import BUY, NS, SELL, Instrument
-from venues.instruments import exact, floor_units
+from venues.instruments import floor_units
 from venues.port import MARKET, Scheduler
 from venues.sim.draws import Draws
 from venues.sim.venue import SimVenue
@@ -27,73 +24,52 @@ _DEVIATION = 4
 #: A price never falls below this share of its start.
 _FLOOR = _ONE // 10
 
-KEYS = ("mid", "spread_ticks", "vol_bps_per_sqrt_s", "depth", "trade_rate_per_s", "correlation")
 
+class Synthetic(Protocol):
+    """Parameters of one synthetic book, as a scenario or configuration gives them."""
 
-class SyntheticSpec(Struct, frozen=True):
-    """Parameters of one synthetic book; `depth` is the mean size at the touch in contracts."""
+    @property
+    def mid(self) -> Decimal:
+        """Middle of the book at the start."""
 
-    mid: Decimal
-    spread_ticks: int = 4
-    vol_bps_per_sqrt_s: Decimal = Decimal("1.5")
-    depth: Decimal = Decimal(50)
-    trade_rate_per_s: Decimal = Decimal(0)
-    correlation: str = ""
+    @property
+    def spread_ticks(self) -> int:
+        """Distance of the ask from the bid, at least 1."""
 
+    @property
+    def vol_bps_per_sqrt_s(self) -> Decimal:
+        """Standard deviation of the mid over one second, in bps of its start."""
 
-def synthetic_spec(table: Mapping[str, Any]) -> SyntheticSpec:
-    """Read a `synthetic` table; ValueError lists every unknown key and wrong value."""
-    errors = [
-        f"synthetic: {key!r} is unknown; allowed: {', '.join(KEYS)}"
-        for key in table
-        if key not in KEYS
-    ]
-    fields: dict[str, Any] = {}
-    for key in KEYS:
-        try:
-            if key == "correlation":
-                fields[key] = _name(table.get(key, ""))
-            elif key in table:
-                fields[key] = _number(key, table[key])
-            elif key == "mid":
-                raise ValueError("synthetic.mid: missing")
-        except ValueError as error:
-            errors.append(str(error))
-    if errors:
-        raise ValueError("\n".join(errors))
-    return SyntheticSpec(**fields)
+    @property
+    def depth(self) -> Decimal:
+        """Mean size at the touch in contracts."""
 
+    @property
+    def trade_rate_per_s(self) -> Decimal:
+        """Mean number of trades of others per second."""
 
-def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"synthetic.correlation: {value!r} is not a name")
-    return value
-
-
-def _number(key: str, value: Any) -> Decimal | int:
-    number = exact(value, f"synthetic.{key}")
-    lowest = 1 if key == "spread_ticks" else 0
-    if number < lowest or (key in ("mid", "depth") and number == 0):
-        raise ValueError(f"synthetic.{key}: {value} is too small")
-    if key != "spread_ticks":
-        return number
-    if number != int(number):
-        raise ValueError(f"synthetic.{key}: {value} is not a whole number")
-    return int(number)
+    @property
+    def correlation(self) -> str:
+        """Name of the shared walk; empty for a walk of its own."""
 
 
 class Walk:
-    """A shared random walk in standard steps; asked for by step number, which never falls."""
+    """A shared random walk in standard steps; it begins with the first step asked for.
+
+    Steps are numbered by time, so that feeds which start apart still move together.
+    """
 
     __slots__ = ("_draws", "_step", "_sum")
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
-        self._step = 0
+        self._step = -1
         self._sum = 0
 
     def at(self, step: int) -> int:
-        """Return the sum of the steps up to `step`."""
+        """Return the sum of the steps up to `step`, which is none before the last one asked for."""
+        if self._step < 0:
+            self._step = step
         while self._step < step:
             self._step += 1
             self._sum += self._draws.next().bit_count() - 32
@@ -109,7 +85,7 @@ class Walks:
         self._draws = draws
         self._walks: dict[str, Walk] = {}
 
-    def of(self, spec: SyntheticSpec, instrument: Instrument) -> Walk:
+    def of(self, spec: Synthetic, instrument: Instrument) -> Walk:
         """Return the walk that an instrument follows."""
         name = spec.correlation or f"instrument {instrument.key}"
         walk = self._walks.get(name)
@@ -130,7 +106,6 @@ class SyntheticFeed:
         "_scale",
         "_scheduler",
         "_spec",
-        "_step",
         "_venue",
         "_walk",
         "idle_actions",
@@ -140,7 +115,7 @@ class SyntheticFeed:
         self,
         venue: SimVenue,
         instrument: Instrument,
-        spec: SyntheticSpec,
+        spec: Synthetic,
         walk: Walk,
         scheduler: Scheduler,
         draws: Draws,
@@ -151,7 +126,6 @@ class SyntheticFeed:
         self._walk = walk
         self._scheduler = scheduler
         self._draws = draws.child(f"book.{instrument.key}")
-        self._step = 0
         self._mid = spec.mid.as_integer_ratio()
         self._depth = max(floor_units(spec.depth, instrument), instrument.lot)
         self._rate = (spec.trade_rate_per_s / RATE_HZ).as_integer_ratio()
@@ -172,13 +146,12 @@ class SyntheticFeed:
 
     def _next(self, _: None) -> None:
         self.idle_actions -= 1
-        self._step += 1
         self._update()
         self._trades()
         self._schedule()
 
     def _update(self) -> None:
-        move = self._walk.at(self._step) * self._scale // _DEVIATION
+        move = self._walk.at(self._scheduler.now // _STEP_NS) * self._scale // _DEVIATION
         level = max(_ONE + move, _FLOOR)
         top, bottom = self._mid
         tick_top, tick_bottom = self._instrument.tick.as_integer_ratio()

@@ -7,7 +7,7 @@ when the opposite best reaches it (*reach*), or when a trade prints at or throug
 reports, profiles or time; what it returns has not happened until the caller books it.
 """
 
-from machines.types import BUY, SELL
+from machines.types import BUY
 from venues.sim.orders import SimOrder
 
 
@@ -50,7 +50,7 @@ class Book:
         return self.ask if side == BUY else self.bid
 
     def crosses(self, side: int, price: int, behind: int = 0) -> bool:
-        """Return whether `price` reaches the opposite best or stays within `behind` ticks."""
+        """Return whether `price` reaches the opposite best or comes within `behind` ticks."""
         if side == BUY:
             return 0 < self.ask <= price + behind
         return self.bid >= price - behind and self.bid > 0
@@ -150,8 +150,3 @@ class Book:
                 qty -= part
                 fills.append((order, part))
         return fills
-
-
-def opposite(side: int) -> int:
-    """Return the other side."""
-    return SELL if side == BUY else BUY

@@ -86,7 +86,7 @@ class Reader:
         trades: tuple[TradeRow, ...] = ()
         complete = False
         if trades_known:
-            trades, complete = self._trades(index, now, now - fates.fills.lag_ns)
+            trades, complete = self._trades(index, now, fates.fills.lag_ns)
         return InstrumentTruth(
             instrument=index,
             qty=qty,
@@ -134,8 +134,8 @@ class Reader:
         )
         return tuple(rows)
 
-    def _trades(self, index: int, now: int, until: int) -> tuple[tuple[TradeRow, ...], bool]:
-        """Return own trades up to `until` that are new or within the overlap, and completeness."""
+    def _trades(self, index: int, now: int, lag_ns: int) -> tuple[tuple[TradeRow, ...], bool]:
+        """Return own trades that are new or within the overlap, and whether these are all."""
         rows: list[TradeRow] = []
         position = first = self._shown.get(index, 0)
         trades = self._exchange.trades
@@ -144,7 +144,7 @@ class Reader:
         complete = True
         for number in range(first, len(trades)):
             trade = trades[number]
-            if trade.at > until:
+            if lag_ns and trade.at > now - lag_ns:
                 break
             if trade.instrument == index and trade.order:
                 if len(rows) == TRADES_MAX:

@@ -2,16 +2,13 @@
 
 The columns are `recv_ns, exch_ms, venue, kind, bid, bid_qty, ask, ask_qty, price, qty,
 buyer_maker`, ordered by `recv_ns`; times count from the first row of the file, so that several
-venues of one file stay aligned. This module must not repair data: a row that cannot be read is an
-error with its line, and where the data ends the book stays as it was.
+venues of one file stay aligned. This module must not open files or repair data: a row that cannot
+be read is an error with its line, and where the data ends the book stays as it was.
 """
 
 import csv
-import gzip
-from collections.abc import Iterator
-from decimal import Decimal
-from pathlib import Path
-from typing import NamedTuple, TextIO
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from machines.types import BUY, SELL, Instrument
 from venues.instruments import ceil_tick, exact, floor_tick, floor_units
@@ -43,10 +40,10 @@ class RecordedTrade(NamedTuple):
 Recorded = RecordedTop | RecordedTrade
 
 
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", newline="", encoding="utf-8")
-    return path.open(newline="", encoding="utf-8")
+def split_source(recording: str) -> tuple[str, str]:
+    """Split `path#venue` of a scenario; the venue is empty where none is named."""
+    path, _, venue = recording.partition("#")
+    return path, venue
 
 
 def _top(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTop:
@@ -63,45 +60,44 @@ def _top(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTo
 def _trade(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTrade:
     """Convert a trade row: where the buyer was the maker, the seller was the aggressor."""
     side = SELL if row["buyer_maker"] == "1" else BUY
-    price: Decimal = exact(row["price"], "price")
+    price = exact(row["price"], "price")
     # A print between ticks reached no tick beyond it.
     ticks = floor_tick(price, instrument) if side == BUY else ceil_tick(price, instrument)
     qty = floor_units(exact(row["qty"], "qty"), instrument)
     return RecordedTrade(offset, side, ticks, qty)
 
 
-def read_recording(source: str, instrument: Instrument) -> Iterator[Recorded]:
-    """Yield the rows of `path#venue` for an instrument, in the order of the file.
+def read_recording(
+    lines: Iterable[str], venue: str, instrument: Instrument, name: str = "recording"
+) -> Iterator[Recorded]:
+    """Yield one venue's rows of a slice, given as lines of text, in the order of the file.
 
-    Quantities are the venue's contracts. Without `#venue` the file must hold one venue only. Raises
-    ValueError for a file that is no such slice, holds no row of the venue, or has a bad row.
+    Quantities are the venue's contracts. With `venue` empty the file must hold one venue only.
+    Raises ValueError, naming `name` and the line, for a file that is no such slice, holds no row of
+    the venue, or has a bad row.
     """
-    name, _, venue = source.partition("#")
-    path = Path(name)
-    with _open(path) as file:
-        rows = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-        if missing:
-            raise ValueError(f"{path.name}: no column {', '.join(missing)}")
-        start: int | None = None
-        wanted = venue
-        found = False
-        for row in rows:
-            try:
-                at = int(row["recv_ns"])
-                start = at if start is None else start
-                wanted = wanted or row["venue"]
-                if row["venue"] != wanted:
-                    if not venue:
-                        raise ValueError("several venues; name one as path#venue")
-                    continue
+    rows = csv.DictReader(iter(lines))
+    missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+    if missing:
+        raise ValueError(f"{name}: no column {', '.join(missing)}")
+    start: int | None = None
+    wanted = venue
+    found = False
+    for row in rows:
+        try:
+            at = int(row["recv_ns"])
+            start = at if start is None else start
+            wanted = wanted or row["venue"]
+            if row["venue"] == wanted:
                 found = True
                 convert = _top if row["kind"] == "bbo" else _trade
                 yield convert(row, at - start, instrument)
-            except ValueError as error:
-                raise ValueError(f"{path.name}, line {rows.line_num}: {error}") from None
-        if not found:
-            raise ValueError(f"{path.name}: no row of venue {venue!r}")
+            elif not venue:
+                raise ValueError("several venues; name one as path#venue")
+        except ValueError as error:
+            raise ValueError(f"{name}, line {rows.line_num}: {error}") from None
+    if not found:
+        raise ValueError(f"{name}: no row of venue {venue!r}")
 
 
 class RecordedFeed:

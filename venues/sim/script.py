@@ -261,12 +261,14 @@ class Script:
     ) -> None:
         """Answer the next matching requests as scripted: one by default, all with `count` 0.
 
+        With `for_ns` it is all of them until then, whatever the count.
         `reason` is a normalised one or a venue's own text, `code` a venue's own code.
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome: {outcome!r} is unknown; allowed: {', '.join(OUTCOMES)}")
         until = None if for_ns is None else self._venue.now + for_ns
-        selector = Selector(expand(on), instrument, nth, count, until)
+        limit = count if until is None else None
+        selector = Selector(expand(on), instrument, nth, limit, until)
         self._venue.rules.add_answer(
             Answer(
                 selector,

@@ -63,7 +63,8 @@ class Selector:
     """The selection keys of one rule.
 
     Without `nth`, `until` and `chance` it matches the next event only; `count` 0 means no limit.
-    With `until` (end of its `for_s`, exclusive) or `chance` alone there is none either.
+    With `until` (end of its `for_s`, exclusive) or `chance` alone there is none either. One `nth`
+    with a `count` means that many in a row.
     """
 
     __slots__ = ("chance", "instrument", "left", "nth", "on", "until")
@@ -81,11 +82,18 @@ class Selector:
         self.instrument = instrument
         self.until = until
         self.chance = chance
+        self.left: int | None
+        if isinstance(nth, tuple) and len(nth) == 1:
+            nth = nth[0]
         if isinstance(nth, int):
-            nth = tuple(range(nth, nth + (1 if count is None else max(count, 1))))
+            nth = tuple(range(nth, nth + max(count or 1, 1)))
         self.nth = nth
-        open_ended = nth is not None or until is not None or chance is not None
-        self.left = count if count else (None if open_ended or count == 0 else 1)
+        if nth is not None or count == 0:
+            self.left = None
+        elif count is None:
+            self.left = None if until is not None or chance is not None else 1
+        else:
+            self.left = count
 
     def spent(self, now: int) -> bool:
         """Return whether it can never match again."""

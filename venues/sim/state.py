@@ -89,7 +89,7 @@ def import_state(exchange: Exchange, data: bytes) -> list[SimOrder]:
     for item in state.holdings:
         holding = account.holdings.get(item.instrument)
         if holding is not None:
-            account.give(item.instrument, item.qty, item.entry, 0)
+            account.give(item.instrument, item.qty, item.entry)
             holding.fees, holding.funding = item.fees or ZERO, item.funding or ZERO
     orders = sorted(
         (order for order in state.orders if order.instrument in exchange.instruments),
@@ -97,9 +97,7 @@ def import_state(exchange: Exchange, data: bytes) -> list[SimOrder]:
     )
     for order in orders:
         exchange.orders[order.number] = order
-        if order.state == "PENDING":
-            exchange.await_verdict(order)
-        elif order.alive:
+        if order.alive and order.state != "PENDING":
             queue = order.queue
             exchange.books[order.instrument].rest(order)
             order.queue = queue

@@ -60,8 +60,12 @@ class Tops:
     def _streams_changed(self) -> None:
         self.review()
         if self._link.up:
-            for book in self._books.values():
-                self.publish(book)
+            self.publish_all()
+
+    def publish_all(self) -> None:
+        """Send every book as it stands."""
+        for book in self._books.values():
+            self.publish(book)
 
     def publish(self, book: Book) -> None:
         """Send one book as it stands, unless it is empty or the streams are down."""

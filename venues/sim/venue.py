@@ -33,6 +33,7 @@ from venues.sim.canned import Canned, is_scripted
 from venues.sim.draws import Draws
 from venues.sim.exchange import Exchange
 from venues.sim.faults import Decision, Fault
+from venues.sim.intake import Intake
 from venues.sim.latency import Latency
 from venues.sim.link import Link, Reply
 from venues.sim.orders import SimOrder, SimTrade, order_of
@@ -71,9 +72,8 @@ class SimVenue:
         self.rules = Rules(scheduler, [] if decisions is None else decisions, lean)
         self.link = Link(name, scheduler, sink, latency, self.rules, draws.child(f"link.{name}"))
         self._match_draws = draws.child(f"match.{name}")
-        self.exchange = Exchange(
-            name, profile, instruments, scheduler, self.link, self._match_draws, balance, lean
-        )
+        self.exchange = Exchange(name, profile, instruments, scheduler, self.link, balance, lean)
+        self.intake = Intake(self.exchange, scheduler, self._match_draws)
         self.reader = Reader(self.exchange)
         self.script = Script(self)
         #: Every create in the order of sending, whether or not it arrived.
@@ -81,7 +81,7 @@ class SimVenue:
         self._scheduler = scheduler
         self._sink = sink
         self._request = latency.request
-        self._canned = Canned(self.exchange, self.link)
+        self._canned = Canned(self.exchange, self.intake, self.link)
         self._draws = draws
         self._fault_draws: dict[str, Draws] = {}
         self._lean = lean
@@ -139,7 +139,7 @@ class SimVenue:
         if fate.answer is not None and is_scripted(fate.answer):
             self._canned.create(order, fate.answer, reply, now)
         else:
-            self.exchange.accept(order, reply)
+            self.intake.accept(order, reply)
 
     @property
     def now(self) -> int:
@@ -324,7 +324,7 @@ class SimVenue:
 
     def set_position(self, instrument: int, qty: int, entry: Decimal | None) -> None:
         """Put a position into the account (signed units), as before the start of the run."""
-        self.exchange.account.give(instrument, qty, entry, self._scheduler.now)
+        self.exchange.account.give(instrument, qty, entry)
 
     def add_fault(self, table: Mapping[str, Any], instrument: int | None = None) -> None:
         """Put a fault table into force from now on; ValueError if it is malformed."""
@@ -339,6 +339,10 @@ class SimVenue:
             return
         self.rules.add_fault(fault)
         self.review_path()
+
+    def republish(self) -> None:
+        """Send every present book again, so that none ages; nothing is matched."""
+        self.tops.publish_all()
 
     def start_republish(self, every_ns: Mapping[int, int] | None = None) -> None:
         """Send each book again at its interval (default 1 s) from now on, as idle actions."""
@@ -370,6 +374,8 @@ class SimVenue:
     def import_state(self, data: bytes) -> None:
         """Take up an exported state; requests that were on their way are lost."""
         for order in import_state(self.exchange, data):
+            if order.state == "PENDING":
+                self.intake.await_verdict(order)
             queue = self._by_instrument.setdefault(order.instrument, [])
             queue.append(order)
             self.orders.append(order)

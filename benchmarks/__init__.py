@@ -1,0 +1,1 @@
+"""Benchmarks: figures to repeat, never timed tests."""
