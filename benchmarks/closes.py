@@ -77,7 +77,9 @@ class Workload:
         ladders = [ladder(RUNG_NS[0]), ladder(RUNG_NS[1])]
         self.names = [each.key for each in instruments]
         self.index = {name: index for index, name in enumerate(self.names)}
-        specs = [PairSettings(each.key, (each.index,), ladders[each.index % 2]) for each in instruments]
+        specs = [
+            PairSettings(each.key, (each.index,), ladders[each.index % 2]) for each in instruments
+        ]
         self.core = Core(instruments, venues, specs, recording=recording, tracing=False)
         ports: dict[str, SimVenue] = {}
         self.dispatcher = Dispatcher(

@@ -20,7 +20,11 @@ CENT = Decimal("0.01")
 
 
 class LegReport(Struct):
-    """One leg. `average` is per contract of the venue; `price_pnl` is against the entry price."""
+    """One leg. `average` is per contract of the venue; `price_pnl` is against the entry price.
+
+    Slippage is what takers paid beyond the far touch they saw when they were sent, spread the half
+    of the spread that they crossed; both in bps of the touch and in quote currency.
+    """
 
     key: str
     filled: Decimal
@@ -30,6 +34,8 @@ class LegReport(Struct):
     price_pnl: Decimal | None
     slippage_bps: Decimal | None
     slippage: Decimal | None
+    spread_bps: Decimal | None
+    spread: Decimal | None
     funding: Decimal
     residual: Decimal
     orders: int
@@ -38,7 +44,7 @@ class LegReport(Struct):
 
 
 class CloseReport(Struct):
-    """One close. Times in ns; `naked_base_s` is base quantity times seconds."""
+    """One close. Times in ns; `naked_base_s` is base quantity times seconds, `dwell` by state."""
 
     name: str
     state: str
@@ -50,6 +56,7 @@ class CloseReport(Struct):
     naked_base_s: Decimal
     naked_max: Decimal
     entry_imbalance: Decimal
+    dwell: dict[str, int]
     price_pnl: Decimal | None
     result: Decimal | None
     legs: list[LegReport]
@@ -77,7 +84,7 @@ def leg_report(leg: Leg) -> LegReport:
     pnl: Decimal | None = ZERO
     entry = leg.holding.entry
     known = True
-    reference = slipped = ZERO
+    reference = slipped = crossed = ZERO
     for order in leg.orders:
         if not order.cum:
             continue
@@ -93,9 +100,9 @@ def leg_report(leg: Leg) -> LegReport:
             touch = order.touch * instrument.tick
             reference += touch * order.cum
             slipped += (average - touch) * order.cum * order.side
+            crossed += instrument.price(order.spread) / 2 * order.cum
     if entry is None or not known:
         pnl = None
-    bps = (slipped * 10_000 / reference).quantize(CENT, ROUND_HALF_EVEN) if reference else ZERO
     mid = Decimal(leg.start_bid + leg.start_ask) / 2 * instrument.tick if leg.start_bid else None
     return LegReport(
         key=leg.id,
@@ -104,14 +111,20 @@ def leg_report(leg: Leg) -> LegReport:
         fees=sum((order.fees for order in leg.orders), ZERO),
         maker=instrument.base(sum(order.maker_qty for order in leg.orders)),
         price_pnl=pnl,
-        slippage_bps=bps if known else None,
+        slippage_bps=_bps(slipped, reference) if known else None,
         slippage=slipped * instrument.unit if known else None,
+        spread_bps=_bps(crossed, reference) if known else None,
+        spread=crossed * instrument.unit if known else None,
         funding=leg.holding.funding,
         residual=instrument.base(leg.rest),
         orders=len(leg.orders),
         rungs=rungs,
         arrival_mid=mid,
     )
+
+
+def _bps(part: Decimal, whole: Decimal) -> Decimal:
+    return (part * 10_000 / whole).quantize(CENT, ROUND_HALF_EVEN) if whole else ZERO
 
 
 def close_report(close: Close, now: int) -> CloseReport:
@@ -139,6 +152,7 @@ def close_report(close: Close, now: int) -> CloseReport:
         naked_base_s=naked / NS,
         naked_max=close.naked_max,
         entry_imbalance=close.entry_imbalance,
+        dwell=dict(close.dwell),
         price_pnl=pnl,
         result=result,
         legs=legs,

@@ -24,7 +24,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from machines.holding import Holding
-from machines.leg import Leg
+from machines.leg import Leg, untradeable
 from machines.messages import Alarm, Arm, ReadTruth
 from machines.policy import pricing
 from machines.policy.escalating import existing_rung, first_rung
@@ -33,7 +33,6 @@ from machines.policy.reconciling import Judgement, ask_again_after, judge_read
 from machines.table import Out, Row, State, Table
 from machines.types import (
     AGGRESSIVE,
-    BUY,
     MARKET,
     NS,
     PASSIVE,
@@ -56,7 +55,7 @@ class Close:
     """One close of a pair or of a single position."""
 
     __slots__ = (
-        "agreed", "alarmed", "ask_count", "ended_at", "entry_imbalance", "env", "foreign_text",
+        "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since", "ended_at", "entry_imbalance", "env", "foreign_text",
         "id", "legs", "naked", "naked_at", "naked_base_ns", "naked_max", "naked_since",
         "naked_usd_ns", "number", "outcome", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
         "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate", "wanted_at",
@@ -79,7 +78,9 @@ class Close:
         self.settings = pair.close
         self.env = env
         self.uid = env.enlist(self)
-        self.state = "preparing"
+        self.state = self.dwelling = "preparing"
+        self.dwelling_since = now
+        self.dwell: dict[str, int] = {}
         self.reason = reason
         self.urgency: Urgency = urgency
         self.ratio = ratio
@@ -112,6 +113,13 @@ class Close:
             self.legs[0].sibling, self.legs[1].sibling = self.legs[1], self.legs[0]
         for leg in self.legs:
             leg.holding.owner = leg
+
+    def note_state(self, now: int) -> None:
+        """Account the time spent in the state that was just left."""
+        spent = self.dwell.get(self.dwelling, 0)
+        self.dwell[self.dwelling] = spent + now - self.dwelling_since
+        self.dwelling = self.state
+        self.dwelling_since = now
 
     # ------------------------------------------------------------ exposure
 
@@ -520,7 +528,7 @@ def end_reconciled(e: EventData) -> None:
                 value = leg.instrument.notional(
                     abs(rest), _mid_base(leg) * leg.instrument.multiplier
                 )
-                text = f"{leg.id} {base:f} ({value:.2f})"
+                text = f"{leg.id} {base:f} ({value:.2f}): {untradeable(leg)}"
                 out.commands.append(Alarm(out.now, "dust", close.id, text))
         holding.dust = rest
     if close.outcome not in ("external", "withdrawn") or dusty:

@@ -180,9 +180,12 @@ class Core(Evidence):
         mail = out.mail
         while mail:
             machine, trigger, message = mail.popleft()
-            TABLES[type(machine)].fire(machine, trigger, message, out)
-            if machine.state == "reconciled" and type(machine) is Close:
-                self._retire(machine, out)
+            kind = type(machine)
+            TABLES[kind].fire(machine, trigger, message, out)
+            if kind is Close and machine.state != machine.dwelling:
+                machine.note_state(out.now)
+                if machine.state == "reconciled":
+                    self._retire(machine, out)
 
     def _quarantine(self, error: IllegalTransition | InvariantBroken, out: Out) -> None:
         """Stop creating for the close whose machine broke; cancel what rests; tell a person."""

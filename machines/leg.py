@@ -290,7 +290,7 @@ def goes_stuck(e: EventData) -> bool:
 def goes_to_market(e: EventData) -> bool:
     """The next rung is market."""
     leg: Leg = e.model
-    return leg.next_rung == MARKET or leg.rung == MARKET
+    return MARKET in (leg.next_rung, leg.rung)
 
 
 def goes_to_aggressive(e: EventData) -> bool:

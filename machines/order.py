@@ -52,7 +52,7 @@ class Order:
         "acked", "alarm_after", "alarmed", "ask_count", "attempt", "average", "booked", "cancel_timeout",
         "cancel_wanted", "cum", "died_at", "end_reason", "end_text", "fees", "grown", "holding", "id",
         "instrument", "leg", "maker_qty", "missing_first", "missing_last", "placed_at", "post_only",
-        "price", "qty", "read_after", "rung", "sent_at", "side", "state", "tif", "timers", "touch",
+        "price", "qty", "read_after", "rung", "sent_at", "side", "spread", "state", "tif", "timers", "touch",
         "traded", "trades", "uid", "unknown_since", "value", "venue", "why",
     )  # fmt: skip
 
@@ -85,6 +85,7 @@ class Order:
         self.why = ""
         self.attempt = 0
         self.touch = 0
+        self.spread = 0
         self.cum = 0
         self.grown = 0
         self.traded = 0
@@ -183,7 +184,7 @@ def trigger_of(order: Order, report: OrderReported) -> str:
         return "filled"
     if status == "FILLED":
         return "ended_unclear"
-    if status == "PARTIALLY_FILLED" or status == "OPEN":
+    if status in ("OPEN", "PARTIALLY_FILLED"):
         return "opened"
     return "received" if status == "PENDING" else "unrecognised"
 

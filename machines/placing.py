@@ -65,6 +65,7 @@ def place(leg: Leg, out: Out) -> None:
     order.attempt = leg.attempts_total
     book = leg.book
     order.touch = book.ask if leg.side == BUY else book.bid
+    order.spread = book.ask - book.bid
     env.orders[order.uid] = order
     leg.order = order
     leg.orders.append(order)
