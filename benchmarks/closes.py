@@ -11,7 +11,6 @@ line. CPU seconds cover the run from the first quote to the last, tape and set-u
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import resource
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from benchmarks.tape import SPREAD, START_NS, quotes
 from engine.dispatcher import Dispatcher
 from engine.journal import SyncJournal, open_journal
+from engine.memory import spare_collector
 from engine.simulation.kernel import Kernel, settle
 from machines.core import Core
 from machines.messages import CloseRequested, EngineStarted, Fact, FillReported, OrderPlaced
@@ -115,12 +115,17 @@ class Workload:
         )
 
     def settle(self) -> None:
+        """Do all that is due now; what this instant decided becomes durable together, then leaves."""
         settle(self.kernel, self)
+        while self.dispatcher.must_commit:
+            self.dispatcher.commit()
+            settle(self.kernel, self)
 
     def turn(self, dispatcher: Dispatcher) -> None:
-        """One turn of the engine, journal included."""
+        """Let the engine run; intents wait for the commit at the end of the instant."""
         dispatcher.drain()
-        dispatcher.commit()
+        if dispatcher.batch.commands:
+            dispatcher.send_reads()
 
     def stepped(self, fact: Fact, out: Out) -> None:
         """Watch fills go by: an opened leg is closed, a closed one ends its half of the cycle."""
@@ -142,29 +147,32 @@ class Workload:
     def run(self, tape: list[tuple[int, int, int]]) -> None:
         """Replay the tape quote by quote."""
         kernel, dispatcher = self.kernel, self.dispatcher
-        due, inbox, timers = kernel.heap, dispatcher.inbox, dispatcher.timers.heap
+        due, inbox, timers = kernel.heap, dispatcher.inbox, dispatcher.timers
         a, b = self.ports[0].set_book, self.ports[1].set_book
         flat, quoted, ended = self.flat, self.quoted, self.ended
         for at, index, bid in tape:
-            while timers and timers[0][0] <= at:
-                kernel.now = timers[0][0]
-                settle(kernel, self)
+            while timers.earliest <= at:
+                deadline = timers.next_due(self.core)
+                if deadline is not None and deadline <= at:
+                    kernel.now = deadline
+                    self.settle()
             kernel.now = at
             if index & 1:
                 b(index, bid, SIZE, bid + SPREAD, SIZE)
                 if inbox or due:
-                    settle(kernel, self)
+                    self.settle()
                 quoted[index >> 1] = True
                 continue
             a(index, bid, SIZE, bid + SPREAD, SIZE)
             if inbox or due:
-                settle(kernel, self)
+                self.settle()
             pair = index >> 1
             if flat[index] and flat[index + 1] and at > ended[pair] and quoted[pair]:
                 flat[index] = flat[index + 1] = False
                 dispatcher.fact(OrderPlaced(at, index, BUY, 1, by="open"))
                 dispatcher.fact(OrderPlaced(at, index + 1, SELL, 1, by="open"))
-                settle(kernel, self)
+                self.settle()
+        dispatcher.commit()
 
 
 def rss_mb() -> float:
@@ -198,8 +206,7 @@ def main() -> None:
         workload = Workload(args.pairs, journal, recording=journal is not None)
         if args.quiet:
             workload.ended = [tape[-1][0]] * args.pairs
-        gc.collect()
-        gc.freeze()
+        spare_collector()
         before = rss_mb()
         wall, cpu = time.perf_counter(), time.process_time()
         workload.run(tape)

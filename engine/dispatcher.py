@@ -32,6 +32,8 @@ from machines.table import Out
 from venues.port import Port
 
 _INTENTS = frozenset({Place, Cancel, CancelForeign})
+#: Commands that name a venue; all others name an instrument.
+_BY_VENUE = frozenset({ReadTruth, Connect})
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
 
@@ -48,12 +50,13 @@ class Durable(Protocol):
 class Batch:
     """Records of consecutive steps and the commands that wait for them to be durable."""
 
-    __slots__ = ("commands", "has_intent", "last_seq", "records")
+    __slots__ = ("commands", "has_alarm", "has_intent", "last_seq", "records")
 
     def __init__(self, last_seq: int) -> None:
         self.records: list[Record] = []
         self.commands: list[Command] = []
         self.has_intent = False
+        self.has_alarm = False
         self.last_seq = last_seq
 
 
@@ -125,34 +128,39 @@ class Dispatcher:
         """Step up to `limit` queued facts; returns how many were stepped."""
         inbox = self.inbox
         core = self.core
-        batch = self.batch
         recording = core.recording
         on_step = self.on_step
-        arm = self.timers.arm
         done = 0
         while inbox and done < limit:
             fact = inbox.popleft()
             out = core.step(fact)
             done += 1
-            commands = out.commands
-            intents: tuple[Command, ...] = ()
-            if commands:
-                for command in commands:
-                    kind = type(command)
-                    if kind is Arm:
-                        arm(command.machine, command.tag, command.due)
-                        continue
-                    batch.commands.append(command)
-                    if kind in _INTENTS:
-                        intents += (command,)
-                        batch.has_intent = True
+            intents = self._collect(out.commands) if out.commands else ()
             if recording:
                 self.seq += 1
                 seen = core.take_seen()
-                batch.records.append(Record(self.seq, fact.at, fact, seen, intents, self.wall()))
+                record = Record(self.seq, fact.at, fact, seen, intents, self.wall())
+                self.batch.records.append(record)
             if on_step is not None:
                 on_step(fact, out)
         return done
+
+    def _collect(self, commands: list[Any]) -> tuple[Command, ...]:
+        """Arm timers, put the other commands of one step into the batch, return the intents."""
+        batch = self.batch
+        intents: tuple[Command, ...] = ()
+        for command in commands:
+            kind = type(command)
+            if kind is Arm:
+                self.timers.arm(command)
+                continue
+            batch.commands.append(command)
+            if kind in _INTENTS:
+                intents += (command,)
+                batch.has_intent = True
+            elif kind is Alarm:
+                batch.has_alarm = True
+        return intents
 
     def take_batch(self) -> Batch:
         """The batch collected so far; the next facts go into a new one."""
@@ -162,6 +170,25 @@ class Dispatcher:
         return batch
 
     # ------------------------------------------------------------ journal and execute
+
+    @property
+    def must_commit(self) -> bool:
+        """Whether something waits for the batch: an intent, an alarm, or the bound of the backlog."""
+        batch = self.batch
+        return batch.has_intent or bool(batch.commands) or len(batch.records) >= BACKLOG_MAX
+
+    def send_reads(self) -> None:
+        """Send at once what changes nothing at a venue, so that observations need no commit.
+
+        Their records wait for the next intent. A batch with an intent or an alarm waits as a whole,
+        in order.
+        """
+        batch = self.batch
+        if batch.has_intent or batch.has_alarm or self.down is not None:
+            return
+        commands, batch.commands = batch.commands, []
+        for command in commands:
+            self._submit(command)
 
     def commit(self) -> None:
         """Make the batch durable with a synchronous journal, then release its commands."""
@@ -197,24 +224,23 @@ class Dispatcher:
         commands: list[Any] = batch.commands
         for command in commands:
             kind = type(command)
-            if kind is Alarm:
+            if kind is Place:
+                if not durable:
+                    self._refuse(command, "I1 write-ahead")
+                    continue
+                self._submit(command)
+                self.inbox.append(OrderSent(now, command.order))
+            elif kind is Alarm:
                 if self.on_alarm is not None:
                     self.on_alarm(command)
-                continue
-            if not durable and kind in _INTENTS:
-                self._refuse(command, "I1 write-ahead")
-                continue
-            self._submit(command)
-            if kind is Place:
-                self.inbox.append(OrderSent(now, command.order))
+            elif durable or kind not in _INTENTS:
+                self._submit(command)
 
-    def _refuse(self, command: Any, gate: str) -> None:
-        if type(command) is Place:
-            self.inbox.append(CommandRefused(self.clock(), command.order, gate))
+    def _refuse(self, command: Place, gate: str) -> None:
+        self.inbox.append(CommandRefused(self.clock(), command.order, gate))
 
     def _submit(self, command: Any) -> None:
-        kind = type(command)
-        if kind is ReadTruth or kind is Connect:
+        if type(command) in _BY_VENUE:
             port = self.ports.get(command.venue)
         else:
             port = self._port_of[command.instrument]

@@ -55,11 +55,11 @@ class Close:
     """One close of a pair or of a single position."""
 
     __slots__ = (
-        "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since", "ended_at", "entry_imbalance", "env", "foreign_text",
+        "adopting", "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since", "ended_at", "entry_imbalance", "env", "foreign_text",
         "id", "legs", "naked", "naked_at", "naked_base_ns", "naked_max", "naked_since",
         "naked_usd_ns", "number", "outcome", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
         "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate", "wanted_at",
-        "withdrawing",
+        "withdrawing", "written_off",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,8 @@ class Close:
         self.timers: dict[str, int] = {}
         self.spread_waived = False
         self.withdrawing = False
+        self.adopting = False
+        self.written_off = False
         self.rounds = 0
         self.wanted_at = now - pair.close.truth_max_age_ns
         self.ask_count = 0
@@ -300,8 +302,13 @@ def _is_settled(leg: Leg) -> bool:
 
 
 def truth_is_foreign(e: EventData) -> bool:
-    """A venue holds more than we know of, the other side, or orders that are not ours."""
+    """A venue holds more than we know of, the other side, or orders that are not ours.
+
+    What an operator has told the close to adopt is not foreign while it prepares.
+    """
     close = e.model
+    if close.adopting:
+        return False
     look = judge_at_start if close.state == "preparing" else judge
     return any(
         look(leg, close.wanted_at).kind == "larger" or leg.holding.foreign for leg in close.legs
@@ -311,11 +318,12 @@ def truth_is_foreign(e: EventData) -> bool:
 def truth_is_missing(e: EventData) -> bool:
     """Not every leg has a complete, usable read that is young enough."""
     close = e.model
-    return any(
-        not leg.holding.session.trusted
-        or judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
-        for leg in close.legs
-    )
+    for leg in close.legs:
+        if not leg.holding.session.trusted:
+            return True
+        if judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale"):
+            return True
+    return False
 
 
 def nothing_to_close(e: EventData) -> bool:
@@ -420,6 +428,12 @@ def reads_left_just_now(e: EventData) -> bool:
     return close.wanted_at == now
 
 
+def was_written_off(e: EventData) -> bool:
+    """An operator took over what was left."""
+    written_off: bool = e.model.written_off
+    return written_off
+
+
 def rest_is_tradeable(e: EventData) -> bool:
     """The venues agree that something is left which can be traded, and rounds are left."""
     close = e.model
@@ -478,12 +492,14 @@ def fix_targets(e: EventData) -> None:
     close.timers.clear()
     close.ask_count = 0
     close.started_at = out.now
+    close.adopting = False
     numerator, denominator = close.ratio
     for leg in close.legs:
         holding = leg.holding
         verdict = judge_at_start(leg, close.wanted_at)
-        if verdict.kind == "smaller":
+        if verdict.kind != "agrees":
             holding.qty = verdict.qty
+            holding.entry = holding.read_entry or holding.entry
         keep = 0
         if numerator != denominator:
             part = Fraction(abs(holding.qty) * numerator, denominator)
@@ -682,20 +698,23 @@ def cancel_revived(e: EventData) -> None:
 
 
 def resume_frozen(e: EventData) -> None:
-    """The operator adopted what the venues say: close all of it."""
+    """The operator adopts what the venues say: read them anew and close all of it."""
     close, out = e.model, e.args[1]
+    close.adopting = True
+    close.alarmed.discard("foreign_exposure")
     for leg in close.legs:
-        if leg.holding.read_qty is not None:
-            leg.holding.qty = leg.holding.read_qty
-        leg.holding.foreign = False
         leg.held = False
     ask_truth(e)
+    close.wanted_at = out.now
 
 
 def write_off(e: EventData) -> None:
-    """The operator takes the rest over: end without touching it."""
+    """The operator takes the rest over: end without touching it, and let the legs rest."""
     close, out = e.model, e.args[1]
     close.outcome = "external"
+    close.written_off = True
+    for leg in close.legs:
+        out.tell(leg, "hold")
     _end(close, out)
 
 
@@ -911,10 +930,14 @@ ROWS = (
     Row("evidence",     "reconciling",      "market",           rest_is_tradeable,      (start_round,)),
     Row("evidence",     "reconciling",      "stuck",            rest_exceeds_rounds,    (give_up_rounds,)),
     Row("evidence",     "reconciling",      "reconciled",       None,                   (end_reconciled,)),
+    Row("evidence",     ("preparing", *_RUN, "reconciled", "frozen", "quarantined"), None, None, (ignore,),
+        "one read of both legs says it twice; the first has settled it"),
     Row("leg_moved",    "reconciling",      None,               reads_left_just_now,    (account,),
         "asking twice in one instant would pass for two reads"),
     Row("leg_moved",    "reconciling",      None,               None,                   (restart_reads,),
         "a fill or a revived order while the venues were being read"),
+    Row("leg_moved",    "reconciled",       None,               was_written_off,        (ignore,),
+        "what an operator has taken over is not ours to close"),
     Row("leg_moved",    "reconciled",       "reconciling",      None,                   (begin_again,),
         "a fill after the end opens it again", late=True),
     Row("ask",          ("preparing", "reconciling"), None,     None,                   (repeat_reads,)),

@@ -112,11 +112,11 @@ class Core(Evidence):
         A row that is missing or an invariant that breaks quarantines the close concerned and
         raises an alarm; nothing is swallowed and the other machines go on.
         """
-        self.out = out = Out([] if self.tracing else None)
-        out.now = fact.at
+        self.out = out = Out([] if self.tracing else None, fact.at)
         try:
             self.handlers[type(fact)](fact, out)
-            self._drain(out)
+            if out.mail:
+                self._drain(out)
         except (IllegalTransition, InvariantBroken) as error:
             self._quarantine(error, out)
         return out
@@ -153,7 +153,8 @@ class Core(Evidence):
 
     def is_due(self, machine: int, tag: str, due: int) -> bool:
         """Whether a timer is still wanted; a disarmed or re-armed one is stale."""
-        target = self.machine(machine)
+        env = self.env
+        target = (env.orders if machine >> SEQ_BITS else env.machines).get(machine)
         return target is not None and target.timers.get(tag) == due
 
     def machine(self, uid: int) -> Any:

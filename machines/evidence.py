@@ -29,7 +29,7 @@ from machines.messages import (
     TruthRead,
 )
 from machines.order import TABLE as ORDER
-from machines.order import join_fill, join_report, trigger_of
+from machines.order import join_fill, join_missing, join_report, trigger_of
 from machines.session import TABLE as SESSION
 from machines.types import BUY
 
@@ -51,6 +51,7 @@ class Evidence:
     """Handlers of the facts that a venue port delivers; mixed into `Core`."""
 
     env: Env
+    recording: bool
     holdings: list[Holding]
     sessions: dict[str, Session]
 
@@ -83,7 +84,7 @@ class Evidence:
         if order is None:
             text = f"evidence about order {uid}, which no machine owns"
             out.commands.append(Alarm(out.now, "orphan_order", "core", text))
-        elif order.leg is not None:
+        elif self.recording and order.leg is not None:
             self.touch(order.leg.close)
         return order
 
@@ -151,6 +152,7 @@ class Evidence:
     def _missing(self, fact: OrderMissing, out: Out) -> None:
         order = self._order(fact.order, out)
         if order is not None:
+            join_missing(order, fact)
             ORDER.fire(order, "missing", fact, out)
 
     def _query_failed(self, fact: QueryFailed, out: Out) -> None:
@@ -245,7 +247,7 @@ class Evidence:
     def _store(self, holding: Holding, row: InstrumentTruth, fact: TruthRead) -> None:
         qty = row.qty
         if qty is None and holding.venue.capabilities.position == "unavailable":
-            # Such a venue shows no positions: complete orders and trades are all the truth there is.
+            # Such a venue shows no positions: complete orders and trades are all its truth.
             qty = holding.qty
         complete = qty is not None and row.orders_complete and row.trades_complete
         same = complete and holding.read_ok and qty == holding.read_qty

@@ -70,8 +70,9 @@ class Holding:
 
     __slots__ = (
         "book", "declared", "dust", "entry", "foreign", "funding", "instrument", "last_fill_at",
-        "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal", "read_ok",
-        "read_qty", "read_sent_at", "read_taken_at", "rules_asked", "session", "trades", "venue",
+        "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed", "read_at",
+        "read_entry", "read_equal", "read_ok", "read_qty", "read_sent_at", "read_taken_at",
+        "rules_asked", "session", "trades", "venue",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, venue: VenueSettings, session: Session) -> None:

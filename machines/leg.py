@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from machines.order import Order
 
 _FREE = -1
+_ENDED = ("done", "dust")
 
 
 class Leg:
@@ -118,7 +119,7 @@ class Leg:
 
     @property
     def ended(self) -> bool:
-        return self.state == "done" or self.state == "dust"
+        return self.state in _ENDED
 
     def fix_target(self, keep: int) -> None:
         """Fix what is to be closed, and the arrival price that caps the aggressive rung."""
@@ -557,8 +558,8 @@ def hold_later(e: EventData) -> None:
 def enter_doubt(e: EventData) -> None:
     """Place nothing until the order's fate is known; a second live order is cancelled too."""
     leg, order, out = e.model, e.args[0], e.args[1]
-    leg.timers.pop("attempt", None)
-    leg.timers.pop("pause", None)
+    for tag in ("attempt", "pause", "gate", "retry"):
+        leg.timers.pop(tag, None)
     if leg.order is not None and leg.order is not order and leg.order.alive:
         out.tell(leg.order, "cancel_asked")
 
@@ -679,7 +680,6 @@ STATES = (
 _PA = ("passive_limit", "aggressive_limit")
 _AM = ("aggressive_limit", "market")
 _R = ("passive_limit", "aggressive_limit", "market")
-_ENDED = ("done", "dust")
 _BETWEEN = ("withdrawing", "doubtful")
 _ALL = ("idle", *_R, *_BETWEEN, "waiting", *_ENDED, "stuck")
 

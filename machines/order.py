@@ -22,6 +22,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from machines.messages import (
     Alarm,
     Arm,
@@ -32,7 +34,7 @@ from machines.messages import (
     QueryOrder,
     ReadTruth,
 )
-from machines.policy.reconciling import absence_is_proved, ask_again_after
+from machines.policy.reconciling import MISSING_APART_NS, absence_is_proved, ask_again_after
 from machines.table import Out, Row, State, Table
 from machines.types import MS, Instrument, VenueSettings
 
@@ -45,71 +47,57 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 
 
-class Order:
+class Order(Struct, eq=False):
     """One venue order. Quantities in units, prices in ticks, times in ns; see `machines.types`."""
 
-    __slots__ = (
-        "acked", "alarm_after", "alarmed", "ask_count", "attempt", "average", "booked", "cancel_timeout",
-        "cancel_wanted", "cum", "died_at", "end_reason", "end_text", "fees", "grown", "holding", "id",
-        "instrument", "leg", "maker_qty", "missing_first", "missing_last", "placed_at", "post_only",
-        "price", "qty", "read_after", "rung", "sent_at", "side", "spread", "state", "tif", "timers", "touch",
-        "traded", "trades", "uid", "unknown_since", "value", "venue", "why",
-    )  # fmt: skip
+    uid: int
+    id: str
+    holding: Holding
+    venue: VenueSettings
+    leg: Leg | None
+    side: int
+    qty: int
+    price: int | None
+    placed_at: int
+    tif: str = "GTC"
+    post_only: bool = False
+    rung: str = ""
+    why: str = ""
+    attempt: int = 0
+    touch: int = 0
+    spread: int = 0
+    alarm_after: int = 10_000 * MS
+    cancel_timeout: int = 3_000 * MS
+    state: str = "pending"
+    cum: int = 0
+    grown: int = 0
+    traded: int = 0
+    value: int = 0
+    maker_qty: int = 0
+    fees: Decimal = ZERO
+    average: Decimal | None = None
+    booked: int | None = None
+    trades: set[str] | None = None
+    sent_at: int = 0
+    died_at: int = 0
+    end_reason: str = ""
+    end_text: str = ""
+    acked: bool = False
+    cancel_wanted: bool = False
+    timers: dict[str, int] = field(default_factory=dict)
+    ask_count: int = 0
+    asked_at: int = 0
+    missing_first: int = 0
+    missing_last: int = 0
+    read_after: bool = False
+    unknown_since: int = 0
+    alarmed: bool = False
+    #: The rules under which it was sent: those of the holding at that time.
+    instrument: Instrument = None  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        uid: int,
-        label: str,
-        holding: Holding,
-        venue: VenueSettings,
-        leg: Leg | None,
-        side: int,
-        qty: int,
-        price: int | None,
-        placed_at: int,
-    ) -> None:
-        self.uid = uid
-        self.id = label
-        self.holding = holding
-        self.instrument: Instrument = holding.instrument
-        self.venue = venue
-        self.leg = leg
-        self.side = side
-        self.qty = qty
-        self.price = price
-        self.placed_at = placed_at
-        self.state = "pending"
-        self.tif = "GTC"
-        self.post_only = False
-        self.rung = ""
-        self.why = ""
-        self.attempt = 0
-        self.touch = 0
-        self.spread = 0
-        self.cum = 0
-        self.grown = 0
-        self.traded = 0
-        self.value = 0
-        self.maker_qty = 0
-        self.fees = ZERO
-        self.average: Decimal | None = None
-        self.booked: int | None = None
-        self.trades: set[str] | None = None
-        self.sent_at = placed_at
-        self.died_at = 0
-        self.end_reason = ""
-        self.end_text = ""
-        self.acked = False
-        self.cancel_wanted = False
-        self.timers: dict[str, int] = {}
-        self.ask_count = 0
-        self.missing_first = 0
-        self.missing_last = 0
-        self.read_after = False
-        self.unknown_since = 0
-        self.alarmed = False
-        self.alarm_after = 10_000 * MS
-        self.cancel_timeout = 3_000 * MS
+    def __post_init__(self) -> None:
+        self.instrument = self.holding.instrument
+        self.sent_at = self.placed_at
 
     @property
     def alive(self) -> bool:
@@ -166,6 +154,16 @@ def join_fill(order: Order, fill: FillReported) -> int:
     grown = cum - order.cum
     order.cum = cum
     return grown
+
+
+def join_missing(order: Order, answer: OrderMissing) -> None:
+    """Join a not-found answer, by when it was asked: too early, or of no authority, it is nothing."""
+    if answer.authority not in ("history", "lagging"):
+        return
+    if answer.sent_at < order.sent_at + order.venue.absent_after_ns:
+        return
+    order.missing_first = order.missing_first or answer.sent_at
+    order.missing_last = max(order.missing_last, answer.sent_at)
 
 
 _ENDS = {"CANCELED": "cancelled", "EXPIRED": "expired", "REJECTED": "rejected"}
@@ -230,9 +228,11 @@ def await_ack(e: EventData) -> None:
 def note_live(e: EventData) -> None:
     """Stop doubting and tell the leg that the order rests."""
     order, out = e.model, e.args[1]
-    if order.timers:
-        order.timers.clear()
-    order.alarmed = False
+    order.timers.clear()
+    if not order.cancel_wanted:
+        order.alarmed = False
+        order.unknown_since = 0
+        order.ask_count = 0
     if order.leg is not None:
         out.tell(order.leg, "order_live", order)
 
@@ -307,15 +307,24 @@ def repeat_cancel(e: EventData) -> None:
 
 
 def begin_doubt(e: EventData) -> None:
-    """Ask the venue at once, then again with back-off; call a person after `alarm_after_s`."""
+    """Ask the venue, at once for a first doubt; call a person after `alarm_after_s`.
+
+    A doubt that returns while the same cancel is still wished goes on with the back-off of the
+    earlier one: venues whose reads lag would else be asked without a pause.
+    """
     order, out = e.model, e.args[1]
     order.timers.clear()
-    order.ask_count = 0
-    order.unknown_since = out.now
-    _arm(order, out, "alarm", out.now + order.alarm_after)
+    if not order.unknown_since:
+        order.unknown_since = out.now
+    if not order.alarmed:
+        _arm(order, out, "alarm", max(order.unknown_since + order.alarm_after, out.now))
     if order.leg is not None:
         out.tell(order.leg, "order_doubted", order)
-    _ask(order, out)
+    due = order.asked_at + ask_again_after(order.ask_count - 1) if order.ask_count else out.now
+    if due > out.now:
+        _arm(order, out, "ask", due)
+    else:
+        _ask(order, out)
 
 
 def ask_again(e: EventData) -> None:
@@ -345,17 +354,10 @@ def ask_now(e: EventData) -> None:
     out.commands.append(QueryOrder(out.now, order.uid, order.instrument.index))
 
 
-def count_missing(e: EventData) -> None:
-    """Count a not-found answer, by when its query was sent; after two, read trades too."""
+def read_trades(e: EventData) -> None:
+    """After two countable not-found answers, ask for the trades, which must show nothing either."""
     order, out = e.model, e.args[1]
-    answer: OrderMissing = e.args[0]
-    if answer.authority not in ("history", "lagging"):
-        return
-    if answer.sent_at < order.sent_at + order.venue.absent_after_ns:
-        return
-    order.missing_first = order.missing_first or answer.sent_at
-    order.missing_last = max(order.missing_last, answer.sent_at)
-    if order.missing_last - order.missing_first >= 1_000 * MS and not order.read_after:
+    if order.missing_last - order.missing_first >= MISSING_APART_NS and not order.read_after:
         out.commands.append(ReadTruth(out.now, order.venue.name, order.instrument.index))
 
 
@@ -380,6 +382,7 @@ def _arm(order: Order, out: Out, tag: str, due: int) -> None:
 
 
 def _ask(order: Order, out: Out) -> None:
+    order.asked_at = out.now
     out.commands.append(QueryOrder(out.now, order.uid, order.instrument.index))
     _arm(order, out, "ask", out.now + ask_again_after(order.ask_count))
     order.ask_count += 1
@@ -402,7 +405,8 @@ STATES = (
     State("expired", "dead: ended by the venue's time or post-only rule", terminal=True),
 )
 DEAD = frozenset({"filled", "cancelled", "rejected", "expired"})
-_DEAD = ("filled", "cancelled", "rejected", "expired")
+_UNFILLED = ("cancelled", "rejected", "expired")
+_DEAD = ("filled", *_UNFILLED)
 _NEW = ("pending", "sent")
 _HELD = ("live", "cancelling")
 _DOUBT = ("unknown", "contradicted")
@@ -432,8 +436,8 @@ ROWS = (
     Row("opened",       _HELD,                 None,           None,             (note_growth,)),
     Row("opened",       "unknown",             "live",         None,             (note_live,)),
     Row("opened",       "contradicted",        None,           None,             (note_growth,)),
-    Row("opened",       _DEAD,                 "contradicted", newer_than_death, (cancel_contradicted,),
-        "live evidence dated after the death", late=True),
+    Row("opened",       _UNFILLED,             "contradicted", newer_than_death, (cancel_contradicted,),
+        "live evidence dated after the death; a whole fill is proof of its own", late=True),
     Row("opened",       _DEAD,                 None,           None,             (note_growth,),
         "a late ack never moves a dead order back"),
     Row("grew",         _NEW,                  "live",         None,             (note_resting, note_growth),
@@ -473,7 +477,7 @@ ROWS = (
     Row("ask",          _DOUBT,                None,           None,             (ask_again,)),
     Row("alarm",        _DOUBT,                None,           None,             (call_person,)),
     Row("missing",      "unknown",             "rejected",     absent,           (note_absence,)),
-    Row("missing",      "unknown",             None,           None,             (count_missing,)),
+    Row("missing",      "unknown",             None,           None,             (read_trades,)),
     Row("missing",      (*_NEW, *_HELD, "contradicted", *_DEAD), None, None,     (ignore,)),
     Row("unlisted",     _HELD,                 None,           None,             (ask_now,),
         "a complete list of open orders after a gap does not name it"),

@@ -44,6 +44,8 @@ def place(leg: Leg, out: Out) -> None:
     holding = leg.holding
     holding.order_count += 1
     env = leg.env
+    book = leg.book
+    settings = leg.settings
     order = Order(
         env.next_order(),
         f"{leg.instrument.key}#{holding.order_count}",
@@ -54,18 +56,16 @@ def place(leg: Leg, out: Out) -> None:
         qty,
         price,
         out.now,
+        "IOC" if rung == MARKET else "GTC",
+        post_only,
+        RUNGS[rung],
+        why,
+        leg.attempts_total,
+        book.ask if leg.side == BUY else book.bid,
+        book.ask - book.bid,
+        settings.alarm_after_ns,
+        settings.cancel_timeout_ns,
     )
-    settings = leg.settings
-    order.alarm_after = settings.alarm_after_ns
-    order.cancel_timeout = settings.cancel_timeout_ns
-    order.post_only = post_only
-    order.rung = RUNGS[rung]
-    order.tif = "IOC" if rung == MARKET else "GTC"
-    order.why = why
-    order.attempt = leg.attempts_total
-    book = leg.book
-    order.touch = book.ask if leg.side == BUY else book.bid
-    order.spread = book.ask - book.bid
     env.orders[order.uid] = order
     leg.order = order
     leg.orders.append(order)

@@ -70,16 +70,10 @@ def settle(kernel: Kernel, host: Host) -> None:
             host.turn(dispatcher)
             continue
         now = kernel.now
-        due = bool(heap) and heap[0][0] <= now
-        if due and heap[0][1] == DELIVER:
-            kernel.run_one()
-            continue
-        if dispatcher is not None:
-            timers = dispatcher.timers
-            if not due or timers.earliest <= now:
-                timers.take_in(dispatcher.core)
-            if timers.heap and timers.heap[0][0] <= now:
-                dispatcher.inbox.extend(timers.fire_due(dispatcher.core, now))
+        due = heap and heap[0][0] <= now
+        if dispatcher is not None and dispatcher.timers.earliest <= now:
+            if not due or heap[0][1] != DELIVER:
+                dispatcher.inbox.extend(dispatcher.timers.fire_due(dispatcher.core, now))
                 if dispatcher.inbox:
                     continue
         if not due:

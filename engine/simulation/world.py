@@ -3,8 +3,8 @@
 The world owns time, the venues and the process of the engine, which it can kill and start again. It
 must not know what the engine will do, nor help it: everything passes the port and the journal.
 
-Order of work at one instant (venues.md 5.1): deliver what is due to the engine, fire its timers, run
-it to quiescence and repeat; then commands that arrive, market data and scripted actions.
+Order of work at one instant (venues.md 5.1): deliver what is due to the engine, fire its timers,
+run it to quiescence and repeat; then commands that arrive, market data and scripted actions.
 """
 
 from __future__ import annotations
@@ -402,15 +402,15 @@ class World:
         for each in trace:
             self.coverage[each.machine, each.row] += 1
             if each.machine == "close" and each.dest == "reconciled" != each.source:
-                self._claimed(each.id)
+                self._claimed(each.id, written_off=each.trigger == "write_off")
             if self.waiting:
                 self._event(each.machine, each.id, each.source, each.dest)
 
-    def _claimed(self, name: str) -> None:
+    def _claimed(self, name: str, *, written_off: bool) -> None:
         assert self.dispatcher is not None
         close = self.dispatcher.core.closes[name]
         pair = self.watch.pairs[name]
-        if close.outcome != "withdrawn":
+        if close.outcome != "withdrawn" and not written_off:
             self.watch.claimed(
                 name,
                 {leg.instrument.index: leg.rest for leg in close.legs},

@@ -70,7 +70,8 @@ def below_minimum(units: int, price: int, instrument: Instrument, exempt: str) -
     """Why a reduce-only order of `units` at `price` ticks cannot be sent; empty if it can.
 
     `exempt` is what the venue waives for reduce-only orders: none, notional, all. Both minima are
-    checked where both bind (C33: notional passed, base did not).
+    checked where both bind (C33: notional passed, base did not). A price of 0 is an unknown one:
+    it proves nothing too small.
     """
     if units <= 0:
         return "below_lot"
@@ -78,6 +79,6 @@ def below_minimum(units: int, price: int, instrument: Instrument, exempt: str) -
         return ""
     if units < instrument.min_qty:
         return "below_minimum_base"
-    if exempt == "none" and units * price < instrument.min_notional:
+    if exempt == "none" and price and units * price < instrument.min_notional:
         return "below_minimum_notional"
     return ""

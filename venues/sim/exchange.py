@@ -28,6 +28,8 @@ from venues.sim.orders import ALIVE, ForeignOrder, SimOrder, SimTrade
 from venues.sim.reports import Reports
 
 Origin = Literal["own", "liquidation", "adl", "settlement", "manual"]
+#: Modes in which nothing fills.
+_UNMATCHED = ("halted", "maintenance")
 
 
 class Exchange:
@@ -73,7 +75,8 @@ class Exchange:
         self.orders[order.number] = order
         order.arrived = True
         order.state = state
-        self.mark(order)
+        if not self.lean:
+            self.mark(order)
 
     def refuse(self, order: SimOrder, reason: str, reply: Reply, text: str | None = None) -> None:
         """Refuse a create by its answer."""
@@ -125,7 +128,8 @@ class Exchange:
                     self.orders.pop(order.number, None)
             else:
                 order.state = "PARTIALLY_FILLED"
-        self.mark(order)
+        if not self.lean:
+            self.mark(order)
         done = self._record(
             order.instrument, order.number, trade, order.side, price, qty, fee, maker, "own"
         )
@@ -187,9 +191,10 @@ class Exchange:
         order.text = self.reports.word(reason) if text is None else text
         order.ended_at = self._scheduler.now
         self.books[order.instrument].remove(order)
-        self.mark(order)
         if self.lean:
             self.orders.pop(order.number, None)
+        else:
+            self.mark(order)
         if not quiet:
             self.reports.say_state(order)
 
@@ -227,7 +232,7 @@ class Exchange:
 
     def match(self, book: Book) -> None:
         """Fill the resting orders that the new book reaches."""
-        if self.mode in ("halted", "maintenance"):
+        if self.mode != "online" and self.mode in _UNMATCHED:
             return
         for order, qty in book.reach():
             if order.alive:
@@ -236,7 +241,7 @@ class Exchange:
 
     def print_trade(self, instrument: int, side: int, price: int, qty: int) -> None:
         """Fill the resting orders that a trade of somebody else reaches."""
-        if self.mode in ("halted", "maintenance"):
+        if self.mode in _UNMATCHED:
             return
         for order, part in self.books[instrument].printed(side, price, qty):
             if order.alive:
@@ -259,8 +264,7 @@ class Exchange:
 
     def mark(self, order: SimOrder) -> None:
         """Remember the present state of an order for views of the past."""
-        if not self.lean:
-            order.marks.append((self._scheduler.now, order.state, order.cum))
+        order.marks.append((self._scheduler.now, order.state, order.cum))
 
     def change_rules(self, instrument: int, **fields: object) -> None:
         """Replace some rules of an instrument, in units; the version rises."""

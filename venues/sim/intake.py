@@ -26,17 +26,19 @@ class Intake:
 
     def accept(self, order: SimOrder, reply: Reply) -> None:
         """Judge an order that has just arrived and do with it what the profile does."""
+        exchange = self._exchange
+        index = order.instrument
         order.arrived = True
-        problem = mode_problem(order, self._exchange.mode) or rule_problem(
+        problem = mode_problem(order, exchange.mode) or rule_problem(
             order,
-            self._exchange.instruments[order.instrument],
-            self._exchange.capabilities,
-            self._exchange.books[order.instrument],
-            self._exchange.tick_steps[order.instrument],
+            exchange.instruments[index],
+            exchange.capabilities,
+            exchange.books[index],
+            exchange.tick_steps[index],
         )
         if problem:
-            self._exchange.refuse(order, problem, reply)
-        elif self._exchange.capabilities.ack_means == "received":
+            exchange.refuse(order, problem, reply)
+        elif exchange.capabilities.ack_means == "received":
             self._receive(order, reply)
         else:
             self._decide(order, reply)
@@ -90,22 +92,23 @@ class Intake:
 
     def _decide(self, order: SimOrder, reply: Reply | None) -> None:
         """Judge against position and book; `reply` is None where the ack has long been given."""
-        position = self._exchange.account.holdings[order.instrument].qty
-        book = self._exchange.books[order.instrument]
-        problem = ""
+        exchange = self._exchange
         if order.reduce_only:
-            problem = reduce_only_problem(order, position, self._exchange.capabilities, book)
-        if problem:
-            if self._exchange.capabilities.reduce_only == "silent_drop":
-                self._drop(order, reply)
-            else:
-                self._turn_down(order, problem, reply)
+            index = order.instrument
+            position = exchange.account.holdings[index].qty
+            capabilities = exchange.capabilities
+            problem = reduce_only_problem(order, position, capabilities, exchange.books[index])
+            if problem:
+                if capabilities.reduce_only == "silent_drop":
+                    self._drop(order, reply)
+                else:
+                    self._turn_down(order, problem, reply)
+                return
+        if order.post_only and self._would_cross(order) and self._crossing(order, reply):
             return
-        if self._would_cross(order) and self._crossing(order, reply):
-            return
-        self._exchange.register(order, "OPEN")
+        exchange.register(order, "OPEN")
         if reply is not None:
-            self._exchange.reports.acknowledge(order, reply)
+            exchange.reports.acknowledge(order, reply)
         self._enter(order)
 
     def _drop(self, order: SimOrder, reply: Reply | None) -> None:
@@ -145,26 +148,28 @@ class Intake:
 
     def _enter(self, order: SimOrder) -> None:
         """Let an accepted order take what it reaches, then rest or end."""
-        book = self._exchange.books[order.instrument]
+        exchange = self._exchange
+        traits = exchange.profile.traits
+        book = exchange.books[order.instrument]
+        price = book.far(order.side)
         rests = order.tif == "GTC" and order.price is not None
         if order.price is None and (
-            self._exchange.capabilities.market == "gtc_touch"
-            or self._exchange.profile.traits.market_rests
+            traits.market_rests or exchange.capabilities.market == "gtc_touch"
         ):
-            order.limit = book.far(order.side) or None
+            order.limit = price or None
             rests = order.limit is not None
         if book.resting and book.meets_own(order):
-            self._exchange.end(order, self._exchange.profile.traits.ioc_end, "SELF_TRADE")
+            exchange.end(order, traits.ioc_end, "SELF_TRADE")
             return
-        price = book.far(order.side)
-        reached = bool(price) and (order.limit is None or (order.limit - price) * order.side >= 0)
+        limit = order.limit
+        reached = price > 0 and (limit is None or (limit - price) * order.side >= 0)
         if reached:
-            self._exchange.fill_in_market(order, book.take(order), price, maker=False)
+            exchange.fill_in_market(order, book.take(order), price, maker=False)
         if order.alive and order.left:
             if rests:
                 book.rest(order)
-                if self._exchange.profile.traits.echo_open:
-                    self._exchange.reports.say_open(order)
+                if traits.echo_open:
+                    exchange.reports.say_open(order)
             else:
                 reason = "NO_LIQUIDITY" if reached or not price else "SLIPPAGE_BOUND"
-                self._exchange.end(order, self._exchange.profile.traits.ioc_end, reason)
+                exchange.end(order, traits.ioc_end, reason)

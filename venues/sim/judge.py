@@ -33,27 +33,32 @@ def rule_problem(
     `tick_step` is the venue's present tick in ticks of the instrument. The notional of a market
     order is taken at the mark.
     """
-    if order.price is None and capabilities.market == "none":
-        return "UNSUPPORTED"
-    if order.price is not None and order.price % tick_step:
+    price, qty = order.price, order.qty
+    if price is None:
+        if capabilities.market == "none":
+            return "UNSUPPORTED"
+        price = book.midpoint()
+    elif price % tick_step:
         return "BAD_TICK"
-    if order.qty <= 0 or order.qty % instrument.lot:
+    if qty <= 0 or qty % instrument.lot:
         return "BAD_LOT"
-    if instrument.max_qty is not None and order.qty > instrument.max_qty:
+    if instrument.max_qty is not None and qty > instrument.max_qty:
         return "ABOVE_MAX"
-    exempt = 0
-    if order.reduce_only:
-        exempt = max(
-            _EXEMPT[capabilities.reduce_only_exempt], _EXEMPT[instrument.reduce_only_exempt]
-        )
     rule = capabilities.min_rule
-    if rule != "quote" and exempt < _EXEMPT["all"] and order.qty < instrument.min_qty:
-        return "BELOW_MIN_QTY"
-    if rule != "base" and exempt < _EXEMPT["notional"] and instrument.min_notional:
-        price = order.price if order.price is not None else book.midpoint()
-        if order.qty * price < instrument.min_notional:
+    if rule != "quote" and qty < instrument.min_qty:
+        if _exemption(order, instrument, capabilities) < _EXEMPT["all"]:
+            return "BELOW_MIN_QTY"
+    if rule != "base" and qty * price < instrument.min_notional:
+        if _exemption(order, instrument, capabilities) < _EXEMPT["notional"]:
             return "BELOW_MIN_NOTIONAL"
     return ""
+
+
+def _exemption(order: SimOrder, instrument: Instrument, capabilities: Capabilities) -> int:
+    """Rank the minima that the venue waives for this order."""
+    if not order.reduce_only:
+        return 0
+    return max(_EXEMPT[capabilities.reduce_only_exempt], _EXEMPT[instrument.reduce_only_exempt])
 
 
 def reduce_only_problem(
@@ -86,4 +91,5 @@ def fill_room(order: SimOrder, qty: int, position: int, capabilities: Capabiliti
     """Return how much of a fill the venue lets a reduce-only order have."""
     if not order.reduce_only or capabilities.reduce_only == "ignored":
         return qty
-    return max(0, min(qty, -order.side * position))
+    room = -order.side * position
+    return qty if qty <= room else max(0, room)

@@ -40,11 +40,12 @@ class Link:
 
     __slots__ = (
         "_draws",
-        "_latency",
         "_opened_at",
+        "_response",
         "_rules",
         "_scheduler",
         "_sink",
+        "_stream",
         "opened",
         "up",
         "venue",
@@ -62,7 +63,8 @@ class Link:
         self.venue = venue
         self._scheduler = scheduler
         self._sink = sink
-        self._latency = latency
+        self._response = latency.response
+        self._stream = latency.stream
         self._rules = rules
         self._draws = draws
         self._opened_at = 0
@@ -73,12 +75,16 @@ class Link:
 
     def response_at(self, hold_ns: int = 0) -> int:
         """Return when an answer given now arrives; one that is held back overtakes none."""
-        due = self._latency.response.due(self._scheduler.now)
+        path = self._response
+        now = self._scheduler.now
+        due = now if path.direct else path.due(now)
         return due + hold_ns if hold_ns else due
 
     def stream_at(self) -> int:
         """Return when a private frame sent now arrives."""
-        return self._latency.stream.due(self._scheduler.now)
+        path = self._stream
+        now = self._scheduler.now
+        return now if path.direct else path.due(now)
 
     def deliver(self, fact: Fact) -> None:
         """Hand a fact over at its own `at`."""

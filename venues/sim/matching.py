@@ -100,8 +100,9 @@ class Book:
 
     def remove(self, order: SimOrder) -> None:
         """Take an order out, if it rests."""
-        if order in self.resting:
-            self.resting.remove(order)
+        resting = self.resting
+        if resting and order in resting:
+            resting.remove(order)
 
     def reach(self) -> list[tuple[SimOrder, int]]:
         """Return the fills of resting orders that the opposite best has reached."""
@@ -109,25 +110,22 @@ class Book:
         for order in self.resting:
             price = order.limit
             assert price is not None
+            # The queue ahead is bounded by what is displayed: those behind are taken to leave first.
             if order.side == BUY:
-                self._shrink(order, self.bid, self.bid_qty)
-                if not order.pinned and 0 < self.ask <= price - self.strict and self.ask_left:
+                if price == self.bid and order.queue > self.bid_qty:
+                    order.queue = self.bid_qty
+                if 0 < self.ask <= price - self.strict and self.ask_left and not order.pinned:
                     qty = min(order.left, self.ask_left)
                     self.ask_left -= qty
                     fills.append((order, qty))
             else:
-                self._shrink(order, self.ask, self.ask_qty)
-                if not order.pinned and self.bid >= price + self.strict and self.bid_left:
+                if price == self.ask and order.queue > self.ask_qty:
+                    order.queue = self.ask_qty
+                if self.bid >= price + self.strict and self.bid_left and not order.pinned:
                     qty = min(order.left, self.bid_left)
                     self.bid_left -= qty
                     fills.append((order, qty))
         return fills
-
-    @staticmethod
-    def _shrink(order: SimOrder, best: int, displayed: int) -> None:
-        """Bound the queue ahead by what is displayed: those behind are taken to leave first."""
-        if order.limit == best and order.queue > displayed:
-            order.queue = displayed
 
     def printed(self, side: int, price: int, qty: int) -> list[tuple[SimOrder, int]]:
         """Return the fills of a trade of `qty` by an aggressor of `side` at `price`."""

@@ -4,8 +4,9 @@ Plain records in the order in which they came; the rest of the venue changes the
 reports read them. This module must not decide anything.
 """
 
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from machines.messages import Place
 
@@ -14,8 +15,7 @@ ALIVE = frozenset({"PENDING", "OPEN", "PARTIALLY_FILLED"})
 RESTING = frozenset({"OPEN", "PARTIALLY_FILLED"})
 
 
-@dataclass(slots=True, eq=False)
-class SimOrder:
+class SimOrder(Struct, eq=False):
     """One order from the moment it was sent; prices in ticks, quantities in units.
 
     `state` is SENT until the request arrives (for ever, if it was lost), then one of the
@@ -74,8 +74,7 @@ class SimOrder:
         return None
 
 
-@dataclass(slots=True)
-class SimTrade:
+class SimTrade(Struct):
     """One trade of the account; `order` 0 was nobody's order here."""
 
     at: int
@@ -90,8 +89,7 @@ class SimTrade:
     origin: str = "own"
 
 
-@dataclass(slots=True)
-class ForeignOrder:
+class ForeignOrder(Struct):
     """A resting order of the account that this engine did not send."""
 
     text_id: str
@@ -103,22 +101,23 @@ class ForeignOrder:
 
 def order_of(command: Place, at: int, nth: int) -> SimOrder:
     """Make the record of a create, the `nth` on its instrument."""
+    price = command.price
     return SimOrder(
-        at=at,
-        number=command.order,
-        instrument=command.instrument,
-        nth=nth,
-        side=command.side,
-        qty=command.qty,
-        price=command.price,
-        kind="market" if command.price is None else "limit",
-        tif=command.tif,
-        post_only=command.post_only,
-        reduce_only=command.reduce_only,
-        deadline=command.deadline,
-        rung=command.rung,
-        leg=command.leg,
-        attempt=command.attempt,
-        why=command.why,
-        limit=command.price,
+        at,
+        command.order,
+        command.instrument,
+        nth,
+        command.side,
+        command.qty,
+        price,
+        "market" if price is None else "limit",
+        command.tif,
+        command.post_only,
+        command.reduce_only,
+        command.deadline,
+        command.rung,
+        command.leg,
+        command.attempt,
+        command.why,
+        price,
     )

@@ -4,14 +4,13 @@ This module must not change orders, positions or books; a read only looks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from machines.messages import InstrumentTruth, OpenOrder, OrderMissing, OrderReported, TradeRow
 from machines.types import MS, NS
 from venues.sim.exchange import Exchange
 from venues.sim.faults import Decision
 from venues.sim.orders import RESTING, SimOrder
-from venues.sim.rules import Fate
+from venues.sim.rules import PLAIN, Fate
 
 #: Trades further back than this come once only, in the first read that can hold them.
 OVERLAP_NS = 60 * NS
@@ -75,8 +74,9 @@ class Reader:
 
     def truth(self, scope: int, now: int, fates: "TruthFates") -> tuple[InstrumentTruth, ...]:
         """Return one row per instrument of the venue, or the one of `scope`."""
-        indices = self._exchange.instruments if scope < 0 else (scope,)
-        return tuple(self._row(index, now, fates) for index in indices)
+        if scope >= 0:
+            return (self._row(scope, now, fates),)
+        return tuple([self._row(index, now, fates) for index in self._exchange.instruments])
 
     def _row(self, index: int, now: int, fates: "TruthFates") -> InstrumentTruth:
         qty = self._position(index, now, fates.positions)
@@ -88,13 +88,13 @@ class Reader:
         if trades_known:
             trades, complete = self._trades(index, now, fates.fills.lag_ns)
         return InstrumentTruth(
-            instrument=index,
-            qty=qty,
-            entry=holding.entry if qty else None,
-            orders=self._open(index, now, fates.open_orders.lag_ns) if orders_known else (),
-            trades=trades,
-            orders_complete=orders_known,
-            trades_complete=complete,
+            index,
+            qty,
+            holding.entry if qty else None,
+            self._open(index, now, fates.open_orders.lag_ns) if orders_known else (),
+            trades,
+            orders_known,
+            complete,
         )
 
     def _position(self, index: int, now: int, fate: Fate) -> int | None:
@@ -127,11 +127,9 @@ class Reader:
                         order.number, order.side, order.qty, seen[1], order.limit, text_of(order)
                     )
                 )
-        rows.extend(
-            OpenOrder(0, other.side, other.qty, 0, other.price, other.text_id)
-            for other in self._exchange.foreign.values()
-            if other.instrument == index
-        )
+        for other in self._exchange.foreign.values():
+            if other.instrument == index:
+                rows.append(OpenOrder(0, other.side, other.qty, 0, other.price, other.text_id))
         return tuple(rows)
 
     def _trades(self, index: int, now: int, lag_ns: int) -> tuple[tuple[TradeRow, ...], bool]:
@@ -167,28 +165,21 @@ class Reader:
         return tuple(rows), complete
 
 
-@dataclass(slots=True)
 class TruthFates:
-    """The fates of the three requests that one truth read makes."""
+    """The fates of the three requests that one truth read makes.
 
-    positions: Fate = field(default_factory=Fate)
-    open_orders: Fate = field(default_factory=Fate)
-    fills: Fate = field(default_factory=Fate)
+    `mute`: one request stays unanswered, which leaves the read unfinished. `hold_ns` is the delay
+    of the slowest.
+    """
 
-    @property
-    def all(self) -> tuple[Fate, Fate, Fate]:
-        """The three, in the order of the requests."""
-        return self.positions, self.open_orders, self.fills
+    __slots__ = ("fills", "hold_ns", "mute", "open_orders", "positions")
 
-    @property
-    def mute(self) -> bool:
-        """Whether one request stays unanswered, which leaves the read unfinished."""
-        return any(fate.mute for fate in self.all)
-
-    @property
-    def hold_ns(self) -> int:
-        """Delay of the read: its slowest request."""
-        return max(fate.hold_ns for fate in self.all)
+    def __init__(self, positions: Fate, open_orders: Fate, fills: Fate) -> None:
+        self.positions = positions
+        self.open_orders = open_orders
+        self.fills = fills
+        self.mute = positions.mute or open_orders.mute or fills.mute
+        self.hold_ns = max(positions.hold_ns, open_orders.hold_ns, fills.hold_ns)
 
     def failure(self, scope: int) -> str:
         """Return why the read fails as a whole, if it does."""
@@ -201,6 +192,10 @@ class TruthFates:
         if fate.answer is not None and fate.answer.outcome == "reject" and _whole(fate, scope):
             return fate.answer.text or "rejected"
         return ""
+
+
+#: The fates of a read that meets no rule; shared, never changed.
+PLAIN_READ = TruthFates(PLAIN, PLAIN, PLAIN)
 
 
 def _whole(fate: Fate, scope: int) -> bool:

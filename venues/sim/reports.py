@@ -119,8 +119,10 @@ class Reports:
         )
 
     def _average(self, order: SimOrder, path: str) -> Decimal | None:
+        if not order.cum:
+            return None
         style = self._profile.capabilities.fill_price
-        if not order.cum or not (style == "average" or (style == "zero" and path == "query")):
+        if not (style == "average" or (style == "zero" and path == "query")):
             return None
         return order.value * self._instruments[order.instrument].tick / order.cum
 
@@ -133,7 +135,11 @@ class Reports:
         at = reply.at()
         if at is None:
             return
-        booked = order.limit if order.limit != order.price else None
-        self._link.deliver(
-            OrderReported(at, self._scheduler.now, order.number, "ack", order.state, price=booked)
-        )
+        limit = order.limit
+        now = self._scheduler.now
+        if limit == order.price:
+            self._link.deliver(OrderReported(at, now, order.number, "ack", order.state))
+        else:
+            self._link.deliver(
+                OrderReported(at, now, order.number, "ack", order.state, price=limit)
+            )

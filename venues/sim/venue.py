@@ -37,7 +37,7 @@ from venues.sim.intake import Intake
 from venues.sim.latency import Latency
 from venues.sim.link import Link, Reply
 from venues.sim.orders import SimOrder, SimTrade, order_of
-from venues.sim.reads import Reader, TruthFates, text_of
+from venues.sim.reads import PLAIN_READ, Reader, TruthFates, text_of
 from venues.sim.rules import PLAIN, Fate, Rules
 from venues.sim.script import Script
 from venues.sim.state import export_state, import_state
@@ -103,7 +103,8 @@ class SimVenue:
     def submit(self, command: Command) -> None:
         """Take one command; it arrives after the request latency, in order."""
         now = self._scheduler.now
-        due = self._request.due(now)
+        path = self._request
+        due = now if path.direct else path.due(now)
         if type(command) is Place:
             self._scheduler.at(due, ARRIVE, self._place, self._log(command, now))
         else:
@@ -118,11 +119,9 @@ class SimVenue:
         self.orders.append(order)
         return order
 
-    def _reply(self, fate: Fate) -> Reply:
-        return self._plain if fate is PLAIN else Reply(self.link, fate)
-
     def _place(self, order: SimOrder) -> None:
-        fate = self.rules.request("create", order.instrument)
+        rules = self.rules
+        fate = PLAIN if rules.quiet else rules.request("create", order.instrument)
         if fate.cause:
             at = self.link.response_at(fate.hold_ns)
             self.link.deliver(CallLost(at, order.number, "place", fate.cause))
@@ -135,7 +134,7 @@ class SimVenue:
             at = self.link.response_at()
             self.link.deliver(CallLost(at, order.number, "place", "duplicate id"))
             return
-        reply = self._reply(fate)
+        reply = self._plain if fate is PLAIN else Reply(self.link, fate)
         if fate.answer is not None and is_scripted(fate.answer):
             self._canned.create(order, fate.answer, reply, now)
         else:
@@ -162,7 +161,7 @@ class SimVenue:
         if fate.lost:
             return
         order = self.exchange.orders.get(number)
-        reply = self._reply(fate)
+        reply = self._plain if fate is PLAIN else Reply(self.link, fate)
         if fate.answer is not None and is_scripted(fate.answer):
             self._canned.cancel(number, order, fate.answer, reply, self._scheduler.now)
         elif self.exchange.mode == "maintenance":
@@ -261,11 +260,13 @@ class SimVenue:
     def _read_truth(self, sent: tuple[ReadTruth, int]) -> None:
         command, sent_at = sent
         scope = command.scope
-        fates = TruthFates(
-            self.rules.request("positions", scope),
-            self.rules.request("open_orders", scope),
-            self.rules.request("fills", scope),
-        )
+        if self.rules.quiet:
+            fates = PLAIN_READ
+        else:
+            request = self.rules.request
+            fates = TruthFates(
+                request("positions", scope), request("open_orders", scope), request("fills", scope)
+            )
         if fates.mute:
             return
         at = self.link.response_at(fates.hold_ns)

@@ -1,0 +1,291 @@
+"""The composition root: puts configuration, journal, embedded venues and board together.
+
+The only module of the shell that names a concrete venue. It holds no rule of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+from loguru import logger
+from rich.console import Console
+
+from engine.board import Board, make_board
+from engine.clock import Clock, LiveScheduler
+from engine.conductor import EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
+from engine.config import BookSpec, Config, ConfigError, VenueSpec, load
+from engine.control import Control
+from engine.feeds import open_recording
+from engine.journal import AsyncJournal, JournalError
+from engine.live import Engine
+from engine.recovery import Boot, BootError, boot
+from engine.snapshot import Snapshot
+from engine.summary import is_as_asked, summary
+from engine.supervisor import Supervisor
+from engine.venue_actor import BookError, BookFile, VenueActor
+from machines.messages import Alarm
+from machines.types import Instrument
+from venues.instruments import ceil_tick, floor_tick, floor_units
+from venues.sim.draws import Draws
+from venues.sim.latency import Latency, latency_of
+from venues.sim.latency import Path as Delay
+from venues.sim.markets import SyntheticFeed, Walks
+from venues.sim.recordings import RecordedFeed
+from venues.sim.venue import SimVenue
+
+
+def run(path: Path, *, fresh: bool = False) -> int:
+    """Run the engine of a configuration file to its end; return the exit code."""
+    try:
+        config = load(path)
+    except ConfigError as error:
+        sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
+        return EXIT_USAGE
+    return run_config(config, fresh=fresh)
+
+
+def run_config(config: Config, *, fresh: bool = False) -> int:
+    """Run the engine of a checked configuration to its end; return the exit code."""
+    console = Console(highlight=False)
+    try:
+        started = boot(config, fresh=fresh)
+        for note in started.notes:
+            _print(console, note)
+        _log_to(started, console)
+        return anyio.run(_Run(started, console).main, backend_options={"use_uvloop": _has_uvloop()})
+    except (BootError, BookError, JournalError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_USAGE
+
+
+def _print(console: Console, text: str) -> None:
+    """Print a line for people: wrapped on a terminal, whole for anything that reads lines."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def _has_uvloop() -> bool:
+    try:
+        import uvloop  # noqa: F401, PLC0415 - optional, and only its presence matters
+    except ImportError:
+        return False
+    return True
+
+
+def _log_to(started: Boot, console: Console) -> None:
+    """Log to the file, and warnings to standard error unless the live table is there."""
+    logger.remove()
+    path = started.paths.log
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        logger.add(
+            path,
+            level=started.config.engine.log_level,
+            rotation="16 MB",
+            retention=3,
+            format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}",
+            diagnose=False,
+            backtrace=False,
+        )
+    except OSError as error:
+        raise BootError(f"{path}: cannot be written ({error})") from error
+    if not (console.is_terminal and sys.stderr.isatty()):
+        logger.add(sys.stderr, level="ERROR", format="{message}", diagnose=False, backtrace=False)
+
+
+class _Run:
+    """One process: builds the parts inside the loop, runs them, says how it ended."""
+
+    def __init__(self, started: Boot, console: Console) -> None:
+        self.boot = started
+        self.console = console
+        self.engine: Engine
+        self.clock: Clock
+        self.board: Board
+        # Each process draws anew: a market that began again would repeat what was traded on.
+        self.draws = Draws(started.config.run.seed).child(f"epoch.{started.journal.epoch}")
+        self.venues: dict[str, SimVenue] = {}
+        self.actors: dict[str, VenueActor] = {}
+
+    async def main(self) -> int:
+        """Run to the end. Cancellation is not expected: signals are taken by the conductor."""
+        journal = await AsyncJournal.take_over(self.boot.journal)
+        try:
+            return await self._with(journal)
+        finally:
+            await self._close(journal)
+
+    async def _close(self, journal: AsyncJournal) -> None:
+        try:
+            await journal.aclose()
+        except JournalError as error:
+            logger.error("journal: {}", error)
+
+    async def _with(self, journal: AsyncJournal) -> int:
+        started = self.boot
+        files = {name: BookFile(started.paths.book(name)) for name in started.settings}
+        states = {name: file.load() for name, file in files.items()}
+        self.clock = clock = Clock(started.memory.newest)
+        self.board = board = make_board(self.console, self._snapshot, clock.now)
+        self.engine = engine = Engine(
+            started.core,
+            journal,
+            clock,
+            on_trace=board.trace,
+            on_alarm=board.alarm,
+        )
+        scheduler = LiveScheduler(clock)
+        for name, file in files.items():
+            self._add_venue(name, file, states[name], scheduler)
+        engine.connect(dict(self.actors))
+        engine.room = [actor.room for actor in self.actors.values()]
+        conductor = Conductor(engine, started, board.say)
+        logger.info("started: epoch {}, {} records", journal.epoch, journal.last_seq)
+        try:
+            for actor in self.actors.values():
+                await actor.save()
+            self._start_markets(scheduler)
+        except (OSError, ValueError) as error:
+            raise BootError(f"the simulated venues cannot start: {error}") from error
+        code = await self._conduct(conductor, scheduler)
+        return self._end(code)
+
+    def _snapshot(self) -> Snapshot:
+        return self.engine.snapshot()
+
+    async def _conduct(self, conductor: Conductor, scheduler: LiveScheduler) -> int:
+        engine = self.engine
+        control = Control(engine, self.boot.paths.socket)
+        async with Supervisor(self._failed) as supervisor:
+            start = supervisor.start
+            start("signals", conductor.listen, vital=False)
+            start("control", control.serve, vital=False)
+            start("board", self.board.run, vital=False)
+            start("scheduler", scheduler.run)
+            for name, actor in self.actors.items():
+                start(f"venue {name}", actor.run)
+            start("committer", engine.commit)
+            start("dispatcher", engine.dispatch)
+            start("timers", engine.fire_timers)
+            start("journal", engine.tend_journal)
+            conductor.begin()
+            code = await conductor.conduct()
+        try:
+            for actor in self.actors.values():
+                await actor.save()
+        except OSError as error:
+            engine.fail(f"a venue's book cannot be saved: {error}")
+            code = code or EXIT_LEFT
+        return code
+
+    def _failed(self, name: str, error: Exception, vital: bool) -> None:
+        text = f"{name}: {type(error).__name__}: {error}"
+        self.engine.alarm(Alarm(self.clock.now(), "machine_error", name, text))
+        if vital:
+            self.engine.fail(text)
+
+    # ------------------------------------------------------------ venues
+
+    def _add_venue(
+        self, name: str, file: BookFile, state: bytes | None, scheduler: LiveScheduler
+    ) -> None:
+        """Build one embedded venue from its book, at the first start from the configuration."""
+        started, engine = self.boot, self.engine
+        settings, spec = started.settings[name], started.config.venues[name]
+        actor = VenueActor(settings, engine, self.clock, scheduler, engine.backlog, file)
+        draws = self.draws.child(f"venue.{name}")
+        venue = SimVenue(
+            settings,
+            started.profiles[name],
+            [each for each in started.instruments if each.venue == name],
+            scheduler,
+            actor,
+            _latency(spec, draws),
+            draws,
+            spec.balance,
+        )
+        if state is None:
+            for key, position in started.config.positions.items():
+                instrument, qty = started.position(key, position)
+                if instrument.venue == name:
+                    venue.set_position(instrument.index, qty, position.entry)
+        else:
+            try:
+                venue.import_state(state)
+            except ValueError as error:
+                raise BookError(f"{file.path}: {error}; restore a copy of it") from error
+        actor.connect(venue)
+        self.actors[name], self.venues[name] = actor, venue
+
+    def _start_markets(self, scheduler: LiveScheduler) -> None:
+        """Let made-up and recorded markets run, and have standing books sent again."""
+        walks = Walks(self.draws.child("markets"))
+        every: dict[str, dict[int, int]] = {name: {} for name in self.venues}
+        for instrument in self.boot.instruments:
+            spec, venue = (
+                self.boot.config.instruments[instrument.key],
+                self.venues[instrument.venue],
+            )
+            if spec.synthetic is not None:
+                walk, draws = walks.of(spec.synthetic, instrument), self.draws
+                SyntheticFeed(venue, instrument, spec.synthetic, walk, scheduler, draws).start()
+            elif spec.recording:
+                rows = open_recording(spec.recording, instrument)
+                RecordedFeed(venue, instrument, rows, scheduler).start()
+            elif spec.book is not None:
+                _set_book(venue, instrument, spec.book)
+                every[instrument.venue][instrument.index] = spec.book.republish_ns
+        for name, venue in self.venues.items():
+            venue.start_republish(every[name])
+
+    # ------------------------------------------------------------ the end
+
+    def _end(self, code: int) -> int:
+        """Show what is left and how each close went; return the exit code."""
+        engine, started = self.engine, self.boot
+        positions: dict[int, int] = {}
+        for venue in self.venues.values():
+            positions |= venue.positions()
+        if code == EXIT_FLAT and not is_as_asked(engine.core, positions):
+            code = EXIT_LEFT
+        logger.info("ended: exit {}, {} records", code, engine.journal.last_seq)
+        try:
+            if code == EXIT_FLAT:
+                started.mark(finished=started.is_finished())
+            self.board.finish()
+            for line in summary(engine.core, positions, self.clock.now()):
+                _print(self.console, line)
+            if code != EXIT_FLAT and engine.alive():
+                _print(self.console, "what is left goes on with the next: unwind run")
+            if engine.failure:
+                sys.stderr.write(f"ended early: {engine.failure}\n")
+        except OSError as error:
+            # Whoever watched has left, or the disk is full; the code tells how it ended.
+            logger.error("the end cannot be shown: {}", error)
+        return code
+
+
+def _latency(spec: VenueSpec, draws: Draws) -> Latency:
+    given = spec.latency
+    if given.recorded:
+        return latency_of(given.recorded, spec.name, draws)
+    return Latency(
+        Delay(given.request_ns),
+        Delay(given.response_ns),
+        Delay(given.stream_ns),
+        Delay(given.public_ns),
+    )
+
+
+def _set_book(venue: SimVenue, instrument: Instrument, book: BookSpec) -> None:
+    mark = (book.bid + book.ask) / 2 if book.mark is None else book.mark
+    venue.set_book(
+        instrument.index,
+        floor_tick(book.bid, instrument),
+        floor_units(book.bid_qty, instrument),
+        ceil_tick(book.ask, instrument),
+        floor_units(book.ask_qty, instrument),
+        floor_tick(mark, instrument),
+    )

@@ -1,0 +1,146 @@
+"""Conducts one run: asks for the configured closes, ends when all is done, stops when told to.
+
+It decides when the process ends and with which code, nothing about any close. It must not know a
+venue or how a run is shown.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import anyio
+from loguru import logger
+
+from engine.live import Engine
+from engine.recovery import RUN, START, STOP, Boot
+from machines.messages import CloseRequested, EngineStarted, OperatorCommanded, PositionDeclared
+
+EXIT_FLAT = 0
+EXIT_LEFT = 1
+EXIT_USAGE = 2
+EXIT_JOURNAL = 3
+EXIT_STOPPED = 130
+
+
+class Conductor:
+    """The course of one run. `say(text)` tells the person who watches."""
+
+    def __init__(self, engine: Engine, boot: Boot, say: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._boot = boot
+        self._run = boot.config.run
+        self._say = say
+        self._signals = 0
+        self._ready_at: int | None = None
+        self._grace_until = 0
+        self._open = [number for number in range(len(self._run.closes)) if not boot.is_done(number)]
+
+    def begin(self) -> None:
+        """Take over the journal: the new epoch, at the first start the positions."""
+        engine, boot = self._engine, self._boot
+        first = boot.is_first
+        engine.fact(EngineStarted(engine.clock.now(), boot.journal.epoch))
+        if first:
+            for key, spec in boot.config.positions.items():
+                if not spec.foreign:
+                    instrument, qty = boot.position(key, spec)
+                    now = engine.clock.now()
+                    engine.fact(PositionDeclared(now, instrument.index, qty, spec.entry))
+        if boot.memory.parked:
+            engine.fact(OperatorCommanded(engine.clock.now(), "resume", by=START))
+
+    async def conduct(self) -> int:
+        """Conduct the run to its end; return the exit code. Orders may rest only if it says so."""
+        engine = self._engine
+        while True:
+            due = self._request_due()
+            if self._is_over():
+                break
+            await engine.changed.wait_until(due, engine.clock)
+        if engine.alive() or engine.live_orders():
+            await engine.park(STOP)
+        return self._code()
+
+    async def listen(self) -> None:
+        """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist."""
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        with anyio.open_signal_receiver(*wanted) as signals:
+            async for number in signals:
+                self._signals += 1
+                self._stop(signal.Signals(number).name)
+
+    def _stop(self, name: str) -> None:
+        engine = self._engine
+        logger.info("{} received", name)
+        if self._signals == 1:
+            engine.stopping = True
+            grace = self._boot.config.engine.grace_ns
+            self._grace_until = engine.clock.now() + grace
+            if engine.alive():
+                self._say(
+                    f"{name}: no new closes; those alive have {grace / 1e9:g} s to finish, "
+                    "then their orders are cancelled (once more: at once)"
+                )
+        else:
+            self._grace_until = engine.clock.now()
+        engine.changed.set()
+
+    # ------------------------------------------------------------ when to do what
+
+    def _request_due(self) -> int | None:
+        """Ask for what is due; return when to look again."""
+        engine, now = self._engine, self._engine.clock.now()
+        waits = []
+        if self._run.deadline_ns:
+            waits.append(engine.started + self._run.deadline_ns)
+        if engine.stopping:
+            waits.append(self._grace_until)
+            return min(waits)
+        if self._ready_at is None and engine.is_trusted():
+            self._ready_at = now
+            logger.info("all venues are trusted after {} ms", (now - engine.started) // 1_000_000)
+        if self._ready_at is not None:
+            for number in tuple(self._open):
+                due = self._ready_at + self._run.closes[number].at_ns
+                if self._boot.is_done(number):
+                    self._open.remove(number)
+                elif due > now:
+                    waits.append(due)
+                else:
+                    self._open.remove(number)
+                    self._request(number, now)
+        return min(waits) if waits else None
+
+    def _request(self, number: int, now: int) -> None:
+        close = self._run.closes[number]
+        self._engine.fact(
+            CloseRequested(
+                now, close.pair, close.reason, close.urgency, close.ratio, f"{RUN}{number}"
+            )
+        )
+
+    def _is_over(self) -> bool:
+        engine = self._engine
+        if engine.failure:
+            return True
+        now = engine.clock.now()
+        if engine.stopping:
+            return now >= self._grace_until or not engine.alive()
+        if self._run.deadline_ns and now >= engine.started + self._run.deadline_ns:
+            self._say("the time of [run] is over (deadline_s)")
+            return True
+        # A request that is still in the inbox has no close yet.
+        quiet = not engine.dispatcher.inbox and not engine.backlog()
+        return bool(self._run.closes) and not self._open and quiet and not engine.alive()
+
+    def _code(self) -> int:
+        engine = self._engine
+        if engine.dispatcher.down is not None:
+            return EXIT_JOURNAL
+        naked = any(close.naked and close.started_at for close in engine.alive())
+        if engine.failure or naked or engine.live_orders():
+            return EXIT_LEFT
+        if not self._open and not engine.alive() and not engine.failure:
+            return EXIT_FLAT
+        return EXIT_STOPPED if self._signals else EXIT_LEFT

@@ -1,0 +1,455 @@
+"""Rows of the close machine, taken one by one on a close that was put into a state by hand.
+
+What a row should do is written here from the rules of two legs together, not read off the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from machines.close import Close
+from machines.digest import describe
+from machines.messages import CloseRequested, OperatorCommanded, TruthFailed
+from machines.policy.escalating import STUCK
+from machines.types import AGGRESSIVE, MARKET, NS, PASSIVE
+from tests.rows import TEN, Bench, kinds, told
+
+LADDER = ("passive_limit", "aggressive_limit", "market")
+RUN = (*LADDER, "stuck")
+LIVE = ("preparing", *RUN, "reconciling")
+ALL = (*LIVE, "reconciled", "frozen", "quarantined")
+RUNGS = {"passive_limit": PASSIVE, "aggressive_limit": AGGRESSIVE, "market": MARKET}
+
+
+def close_in(bench: Bench, state: str, a: str = "", b: str = "", **attributes: Any) -> Close:
+    """A close in a state, its legs in the states given; without an order on either."""
+    close = bench.close(RUNGS.get(state, PASSIVE))
+    for leg, name in zip(close.legs, (a, b), strict=True):
+        for order in leg.orders:
+            order.state = "cancelled"
+            order.timers.clear()
+        leg.orders.clear()
+        leg.order = None
+        leg.timers.clear()
+        leg.rung = leg.start_qty = 0
+        leg.start_qty = leg.holding.qty
+        if name:
+            leg.state = name
+            leg.rung = RUNGS.get(name, MARKET if name == "stuck" else PASSIVE)
+    close.state = state
+    close.timers.clear()
+    for name, value in attributes.items():
+        setattr(close, name, value)
+    return close
+
+
+# ---------------------------------------------------------------- nothing happens
+
+QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "truth": (None, (*RUN, "reconciled", "frozen", "quarantined")),
+    "leg_moved": (None, ("preparing", "frozen", "quarantined")),
+    "passive_over": (None, ("preparing", "reconciling", *ALL[6:], "stuck")),
+    "budget": (None, ("preparing", "reconciling", *ALL[6:])),
+    "asked_again": (("immediate", "KILL"), ("reconciling", *ALL[6:])),
+    "withdraw": (None, (*RUN[1:], "reconciling", *ALL[6:])),
+    "evidence": (None, ("preparing", *RUN, *ALL[6:])),
+    "retry_asked": (None, ("preparing", *RUN[:2], "reconciling", *ALL[6:])),
+    "foreign": (None, ALL[6:]),
+    "adopt": (None, (*LIVE, "reconciled", "quarantined")),
+    "write_off": (None, ("preparing", *LADDER, "reconciling", "reconciled")),
+    "break": (None, ("quarantined",)),
+    "release": (None, (*LIVE, "reconciled", "frozen")),
+    "restarted": (None, (*RUN, "reconciled", "frozen", "quarantined")),
+}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "state"), [(name, state) for name, (_, states) in QUIET.items() for state in states]
+)
+def test_what_a_state_has_no_use_for_changes_nothing(trigger: str, state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state)
+    before = describe(close)
+    out = bench.fire(close, trigger, QUIET[trigger][0])
+    assert describe(close) == before
+    assert (out.commands, told(out)) == ([], [])
+
+
+def test_a_withdrawal_after_a_fill_is_refused() -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit")
+    close.legs[0].holding.qty -= 1
+    before = describe(close)
+    assert told(bench.fire(close, "withdraw")) == []
+    assert describe(close) == before
+
+
+def test_a_late_fill_of_what_was_written_off_opens_nothing() -> None:
+    bench = Bench()
+    close = close_in(bench, "reconciled", written_off=True)
+    assert told(bench.fire(close, "leg_moved")) == []
+    assert close.state == "reconciled"
+
+
+# ---------------------------------------------------------------- preparing
+
+
+def test_a_venue_that_says_nothing_is_asked_and_its_silence_told() -> None:
+    bench = Bench()
+    bench.tick(120)
+    close = bench.close(MARKET)
+    assert close.state == "preparing", "reads two minutes old are no truth"
+    assert {"ask", "silent"} == close.timers.keys()
+    out = bench.step(TruthFailed(bench.now, bench.now, "b", 1, "dns"))
+    assert (close.state, kinds(out)) == ("preparing", [])
+    assert kinds(bench.fire(close, "ask")) == ["ReadTruth", "ReadTruth"]
+    assert kinds(bench.fire(close, "silent")) == ["Alarm"]
+
+
+@pytest.mark.parametrize("state", LADDER)
+def test_two_fresh_reads_start_the_close_at_the_rung_of_its_urgency(state: str) -> None:
+    bench = Bench()
+    close = bench.close(RUNGS[state])
+    assert close.state == state
+    assert [order.rung for leg in close.legs for order in leg.orders] == [state, state]
+
+
+@pytest.mark.parametrize("state", ["preparing", "frozen"])
+def test_what_legs_do_is_not_the_closes_business_before_it_runs(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "idle", "idle")
+    assert told(bench.fire(close, "leg_moved", close.legs[0])) == []
+    assert close.state == state
+
+
+def test_a_close_that_prepares_can_be_withdrawn() -> None:
+    bench = Bench()
+    close = close_in(bench, "preparing", "idle", "idle")
+    bench.fire(close, "withdraw")
+    assert (close.state, close.outcome) == ("reconciled", "withdrawn")
+
+
+def test_a_restart_while_preparing_looks_at_the_truth_again() -> None:
+    bench = Bench()
+    close = close_in(bench, "preparing", "idle", "idle")
+    assert told(bench.fire(close, "restarted")) == [("x", "truth")]
+
+
+# ---------------------------------------------------------------- the ladder
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_when_both_legs_have_ended_the_venues_are_asked(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "done", "dust")
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, kinds(out)) == ("reconciling", ["ReadTruth", "ReadTruth"])
+
+
+@pytest.mark.parametrize("state", LADDER)
+def test_a_stuck_leg_makes_the_close_stuck_and_calls_a_person(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "done", "stuck")
+    out = bench.fire(close, "leg_moved", close.legs[1])
+    assert (close.state, kinds(out)) == ("stuck", ["Alarm"])
+
+
+def test_a_stuck_close_stays_stuck_and_does_not_call_twice() -> None:
+    bench = Bench()
+    close = close_in(bench, "stuck", "done", "stuck")
+    assert kinds(bench.fire(close, "leg_moved", close.legs[1])) == []
+    assert close.state == "stuck"
+
+
+@pytest.mark.parametrize(
+    ("state", "leg", "dest"),
+    [
+        ("passive_limit", "aggressive_limit", "aggressive_limit"),
+        ("passive_limit", "market", "market"),
+        ("aggressive_limit", "market", "market"),
+        ("stuck", "market", "market"),
+        ("stuck", "passive_limit", "stuck"),
+        ("market", "aggressive_limit", "market"),
+    ],
+)
+def test_a_close_is_where_its_furthest_leg_is_and_never_goes_back(
+    state: str, leg: str, dest: str
+) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "passive_limit", leg)
+    bench.fire(close, "leg_moved", close.legs[1])
+    assert close.state == dest
+
+
+@pytest.mark.parametrize("state", LADDER)
+def test_when_the_passive_time_is_over_the_lagging_leg_escalates_first(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "passive_limit", "passive_limit")
+    close.legs[0].holding.qty = 700
+    out = bench.fire(close, "passive_over")
+    assert told(out) == [("b:X", "escalate"), ("a:X", "escalate")]
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_a_spent_budget_alarms_and_moves_the_lagging_leg_one_rung(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "passive_limit", "passive_limit")
+    close.legs[0].holding.qty = 600
+    out = bench.fire(close, "budget")
+    assert kinds(out) == ["Alarm"]
+    assert told(out) == [("b:X", "escalate")]
+    assert close.legs[1].qty_cap == TEN - 600, "only for the difference"
+
+
+@pytest.mark.parametrize("state", ["preparing", *RUN])
+def test_a_higher_urgency_is_taken_over_and_passed_to_the_legs(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "passive_limit", "passive_limit", urgency="normal")
+    out = bench.fire(close, "asked_again", ("immediate", "KILL"))
+    assert (close.urgency, close.reason) == ("immediate", "KILL")
+    assert told(out) == [("a:X", "escalate"), ("b:X", "escalate")]
+
+
+@pytest.mark.parametrize("state", ["preparing", *RUN])
+def test_an_equal_or_lower_urgency_changes_nothing(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, urgency="urgent", reason="SOFT_STOP")
+    assert told(bench.fire(close, "asked_again", ("urgent", "TRAILING_STOP"))) == []
+    assert close.reason == "SOFT_STOP"
+
+
+def test_a_withdrawn_close_ends_when_both_legs_rest_untouched() -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", "idle")
+    assert told(bench.fire(close, "withdraw")) == [("a:X", "hold"), ("b:X", "hold")]
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, close.outcome) == ("reconciled", "withdrawn")
+
+
+def test_a_fill_during_the_withdrawal_makes_the_close_go_on() -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", "idle", withdrawing=True)
+    close.legs[0].holding.qty -= 300
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, told(out)) == ("aggressive_limit", [("a:X", "start"), ("b:X", "start")])
+
+
+def test_a_request_during_the_withdrawal_makes_the_close_go_on() -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", "idle", withdrawing=True)
+    bench.step(CloseRequested(bench.now, "x", "KILL"))
+    assert [leg.state for leg in close.legs] == ["market", "market"]
+
+
+@pytest.mark.parametrize("state", ["stuck", "market"])
+def test_an_operators_retry_reaches_the_legs(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "done", "stuck")
+    assert told(bench.fire(close, "retry_asked")) == [
+        ("a:X", "retry_asked"),
+        ("b:X", "retry_asked"),
+    ]
+
+
+# ---------------------------------------------------------------- one leg and the other
+
+
+@pytest.mark.parametrize(
+    ("other", "leg", "rung"),
+    [
+        ({"state": "done"}, {"rung": PASSIVE}, AGGRESSIVE),
+        ({"state": "dust"}, {"rung": PASSIVE}, AGGRESSIVE),
+        ({"state": "done"}, {"rung": AGGRESSIVE}, None),
+        ({"state": "done"}, {"rung": PASSIVE, "next_rung": MARKET}, None),
+        ({"state": "done", "liquidated": True}, {"rung": PASSIVE}, MARKET),
+        ({"state": "done", "liquidated": True}, {"rung": AGGRESSIVE}, MARKET),
+        ({"state": "done", "liquidated": True}, {"rung": MARKET}, None),
+        ({"state": "done", "start_qty": 0}, {"rung": PASSIVE}, None),
+        ({"state": "stuck", "rung": MARKET, "next_rung": STUCK}, {"rung": PASSIVE}, None),
+    ],
+)
+def test_one_leg_moves_the_other_as_the_joint_rules_say(
+    other: dict[str, Any], leg: dict[str, Any], rung: int | None
+) -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "passive_limit", "passive_limit")
+    for machine, attributes in zip(close.legs, (other, leg), strict=True):
+        for name, value in attributes.items():
+            setattr(machine, name, value)
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    asked = [(machine.id, message) for machine, trigger, message in out.mail]
+    assert asked == ([] if rung is None else [("b:X", rung)])
+
+
+# ---------------------------------------------------------------- reconciling
+
+
+def reconciling(bench: Bench, **attributes: Any) -> Close:
+    """A close whose legs are done, flat, and whose venues were asked a second ago."""
+    bench.tick()
+    close = close_in(bench, "reconciling", "done", "done", wanted_at=bench.now, **attributes)
+    for leg in close.legs:
+        leg.holding.qty = 0
+    bench.tick()
+    return close
+
+
+def test_two_equal_reads_of_every_leg_end_a_close() -> None:
+    bench = Bench()
+    close = reconciling(bench)
+    for venue in ("a", "b", "a"):
+        bench.read(venue)
+        assert close.state == "reconciling"
+        bench.tick()
+    bench.read("b")
+    assert (close.state, close.outcome) == ("reconciled", "flat")
+
+
+def test_evidence_that_something_has_overtaken_is_no_evidence() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 1])
+    assert told(bench.fire(close, "evidence")) == []
+    assert close.state == "reconciling"
+
+
+def test_a_close_does_not_end_beside_an_order_that_may_fill() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 2])
+    bench.order(close.legs[1], "unknown")
+    bench.fire(close, "evidence")
+    assert close.state == "reconciling"
+
+
+def test_a_tradeable_rest_is_a_new_round_at_market() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 2])
+    close.legs[1].holding.qty = -300
+    out = bench.fire(close, "evidence")
+    assert (close.state, close.rounds, told(out)) == ("market", 1, [("b:X", "start")])
+
+
+def test_a_rest_after_the_last_round_is_stuck() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 2], rounds=3)
+    close.legs[1].holding.qty = -300
+    out = bench.fire(close, "evidence")
+    assert (close.state, told(out), kinds(out)) == ("stuck", [("b:X", "exhaust")], ["Alarm"])
+
+
+def test_an_untradeable_rest_ends_as_dust() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 2])
+    close.legs[1].holding.qty = -4
+    out = bench.fire(close, "evidence")
+    assert (close.state, close.outcome, kinds(out)) == ("reconciled", "dust", ["Alarm"])
+
+
+def test_a_position_larger_than_any_read_lag_explains_freezes() -> None:
+    bench = Bench()
+    close = reconciling(bench)
+    for _ in range(3):
+        bench.read("b", -500, believed=False)
+        bench.tick()
+    assert close.state == "frozen"
+
+
+def test_a_read_of_a_venue_that_is_not_trusted_counts_for_nothing() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 0])
+    bench.core.sessions["b"].state = "recovering"
+    bench.read("b", believed=True)
+    assert close.agreed == [2, 0]
+
+
+def test_a_move_while_reading_begins_the_reads_anew() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 1])
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.agreed, kinds(out)) == ([0, 0], ["ReadTruth", "ReadTruth"])
+    assert kinds(bench.fire(close, "leg_moved", close.legs[0])) == [], "once in an instant"
+
+
+def test_a_restart_while_reading_begins_the_reads_anew() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 1])
+    out = bench.fire(close, "restarted")
+    assert (close.agreed, kinds(out)) == ([0, 0], ["ReadTruth", "ReadTruth"])
+
+
+def test_a_silent_venue_is_asked_again_and_told_of_once() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 1])
+    assert kinds(bench.fire(close, "ask")) == ["ReadTruth"]
+    assert kinds(bench.fire(close, "silent")) == ["Alarm"]
+    assert kinds(bench.fire(close, "silent")) == []
+
+
+def test_a_fill_after_the_end_opens_the_close_again() -> None:
+    bench = Bench()
+    close = close_in(bench, "reconciled", "done", "done")
+    out = bench.fire(close, "leg_moved", close.legs[1])
+    assert (close.state, kinds(out)) == ("reconciling", ["ReadTruth", "ReadTruth"])
+    assert all(leg.holding.owner is leg for leg in close.legs)
+
+
+# ---------------------------------------------------------------- people and bugs
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_foreign_activity_freezes_a_living_close(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, foreign_text="b:X: -3 by hand")
+    out = bench.fire(close, "foreign")
+    assert (close.state, kinds(out)) == ("frozen", ["Alarm"])
+    assert told(out) == [("a:X", "hold"), ("b:X", "hold")]
+    assert close.timers == {}
+
+
+@pytest.mark.parametrize(("state", "command"), [("frozen", "adopt"), ("quarantined", "release")])
+def test_what_an_operator_adopts_is_read_anew_before_anything_is_sent(
+    state: str, command: str
+) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "idle", "idle")
+    bench.tick()
+    out = bench.step(OperatorCommanded(bench.now, command, "x"))
+    assert (close.state, kinds(out)) == ("preparing", ["ReadTruth", "ReadTruth"])
+    bench.tick()
+    bench.read("a")
+    bench.read("b", -1300, believed=False)
+    assert close.state == "preparing", "one read that differs is none"
+    bench.tick()
+    out = bench.read("b", -1300, believed=False)
+    assert [order.qty for leg in close.legs for order in leg.orders] == [TEN, 1300]
+
+
+@pytest.mark.parametrize("state", ["frozen", "stuck", "quarantined"])
+def test_what_an_operator_writes_off_is_left_alone(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "done", "stuck")
+    close.legs[1].timers["retry"] = bench.now + NS
+    bench.drain(bench.fire(close, "write_off"))
+    assert (close.state, close.outcome) == ("reconciled", "external")
+    assert [leg.timers for leg in close.legs] == [{}, {}]
+
+
+@pytest.mark.parametrize("state", [state for state in ALL if state != "quarantined"])
+def test_a_bug_quarantines_the_close_and_cancels_what_rests(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "passive_limit", "passive_limit")
+    order = bench.order(close.legs[1], "live")
+    out = bench.fire(close, "break")
+    assert close.state == "quarantined"
+    assert told(out) == [("a:X", "hold"), ("b:X", "hold"), (order.id, "cancel_asked")]
+    assert "Place" not in kinds(bench.drain(out))
+
+
+def test_a_quarantined_close_still_accounts_what_happens_and_places_nothing() -> None:
+    bench = Bench()
+    close = close_in(bench, "quarantined", "idle", "idle", started_at=bench.now)
+    close.legs[0].holding.qty -= 300
+    bench.tick()
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, kinds(out), close.naked) == ("quarantined", [], 3)

@@ -1,0 +1,308 @@
+"""The control socket and the command line: requests become facts, nonsense becomes a sentence."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.control import (
+    CLIENTS_MAX,
+    PATH_BYTES_MAX,
+    REQUEST_BYTES_MAX,
+    Answer,
+    CloseWanted,
+    CommandWanted,
+    ControlError,
+    StatusWanted,
+    ask,
+    check_close,
+)
+from engine.journal import read_journal
+from engine.recovery import STOP
+from machines.messages import CloseRequested, OperatorCommanded
+from tests.live_engine import LIMIT_S, ROOT, LiveEngine, config_text, read_until
+
+# One engine serves the whole module; it has no closes of its own, so it runs until it is stopped.
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
+    live = LiveEngine(tmp_path_factory.mktemp("served"), config_text(closes=False))
+    live.paths.make()
+    # What a killed process leaves behind must not keep the next one from listening.
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(live.paths.socket))
+    with live.running() as process:
+        read_until(process, "session two", "> live")
+        yield live
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(LIMIT_S)
+
+
+def send(live: LiveEngine, data: bytes) -> list[dict[str, object]]:
+    """Send bytes as they are; the answers until the engine has nothing more to say."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(LIMIT_S)
+        client.connect(os.fspath(live.paths.socket))
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        with client.makefile("rb") as stream:
+            return [json.loads(line) for line in stream]
+
+
+@pytest.mark.slow  # the first use of the served engine pays for its start
+def test_only_the_owner_may_open_the_socket(served: LiveEngine) -> None:
+    assert stat.S_IMODE(served.paths.socket.stat().st_mode) == 0o600
+    assert stat.S_IMODE(served.paths.directory.stat().st_mode) == 0o700
+
+
+@pytest.mark.slow  # starts the command line twice
+def test_status_shows_every_pair_as_table_and_as_json(served: LiveEngine) -> None:
+    plain = served.call("status")
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert all(word in plain.stdout for word in ("eth", "btc", "one:SOL", "one live", "two live"))
+    state = json.loads(served.call("status", "--json").stdout)
+    assert [session["state"] for session in state["sessions"]] == ["live", "live"]
+    assert [pair["pair"] for pair in state["pairs"]] == ["eth", "btc", "one:SOL"]
+    leg = state["pairs"][0]["legs"][0]
+    assert (leg["instrument"], leg["remaining"]) == ("one:ETH", "0.500")
+    assert state["records"] > 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (CloseWanted("nope", "MANUAL"), "unknown pair 'nope'; known: btc, eth, one:SOL"),
+        (CloseWanted("eth", "BORED"), "unknown reason 'BORED'; known: ADL"),
+        (CloseWanted("eth", "MANUAL", "soon"), "unknown urgency 'soon'; known: normal"),
+        (CloseWanted("eth", "MANUAL", None, "3/2"), "the ratio '3/2' must be above 0"),
+        (CloseWanted("eth", "MANUAL", None, "1/0"), "the ratio '1/0' must be above 0"),
+        (CloseWanted("eth", "MANUAL", None, "half"), "the ratio 'half' must be above 0"),
+        (CommandWanted("explode"), "unknown command 'explode'; known: halt"),
+        (CommandWanted("retry", "nope"), "unknown pair 'nope'"),
+    ],
+)
+def test_nonsense_is_answered_with_what_is_allowed_and_not_recorded(
+    served: LiveEngine, wanted: CloseWanted | CommandWanted, words: str
+) -> None:
+    before = facts(served)
+    answer = ask(served.paths.socket, wanted)
+    assert not answer.ok
+    assert words in answer.text
+    assert facts(served) == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"status\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"command": "stat"}\n',
+        b'{"command": "status", "more": 1}\n',
+        b'{"command": "close", "pair": 1, "reason": "MANUAL"}\n',
+        b"\xff\xfe\n",
+        b"[" * 5000 + b"\n",
+    ],
+)
+def test_what_is_no_request_is_answered_and_hurts_nobody(served: LiveEngine, data: bytes) -> None:
+    (answer,) = send(served, data)
+    assert answer["ok"] is False
+    assert str(answer["text"]).startswith("not a request")
+    assert ask(served.paths.socket, StatusWanted()).ok
+
+
+def test_a_request_that_is_too_long_is_refused(served: LiveEngine) -> None:
+    (answer,) = send(served, b" " * (REQUEST_BYTES_MAX + 1))
+    assert "at most 65536 bytes" in str(answer["text"])
+
+
+def test_several_requests_in_one_go_are_answered_in_order(served: LiveEngine) -> None:
+    answers = send(served, b'{"command": "status"}\nx\n{"command": "status"}\n')
+    assert [answer["ok"] for answer in answers] == [True, False, True]
+
+
+def test_no_more_clients_than_allowed_are_served_at_once(served: LiveEngine) -> None:
+    idle = []
+    try:
+        for _ in range(CLIENTS_MAX):
+            client = socket.socket(socket.AF_UNIX)
+            idle.append(client)
+            client.settimeout(LIMIT_S)
+            client.connect(os.fspath(served.paths.socket))
+            client.sendall(b"x\n")
+            assert client.recv(4096)
+        answer = ask(served.paths.socket, StatusWanted())
+        assert answer == Answer(False, "busy: 16 clients are served")
+    finally:
+        for client in idle:
+            client.close()
+
+
+def facts(live: LiveEngine) -> list[object]:
+    """Everything that people asked for, as the journal has it."""
+    asked = (CloseRequested, OperatorCommanded)
+    return [r.fact for r in read_journal(live.paths.journal) if isinstance(r.fact, asked)]
+
+
+@pytest.mark.slow  # a dozen starts of the command line, and a real close on the wall clock
+def test_commands_act_are_answered_and_become_facts_with_a_name(tmp_path: Path) -> None:
+    text = config_text(closes=False).replace("trade_rate_per_s = 2", "trade_rate_per_s = 0")
+    live = LiveEngine(tmp_path, text.replace("timeout_s = 0.4", "timeout_s = 20"))
+    with live.running() as process:
+        read_until(process, "session two", "> live")
+        said = [
+            live.call(*arguments)
+            for arguments in (
+                ("halt",),
+                ("close", "eth", "--reason", "TAKE_PROFIT"),
+                ("close", "eth", "--reason", "MANUAL"),
+                ("close", "eth", "--reason", "TRAILING_STOP"),
+                ("retry", "eth"),
+                ("resume",),
+            )
+        ]
+        assert [(each.returncode, each.stdout, each.stderr) for each in said] == [
+            (0, "halt\n", ""),
+            (0, "closing eth\n", ""),
+            (0, "already closing eth; urgency unchanged\n", ""),
+            (0, "already closing eth; urgency raised to urgent\n", ""),
+            (0, "retry\n", ""),
+            (0, "resume\n", ""),
+        ]
+        assert live.call("run").returncode == 2
+        assert live.call("kill").returncode == 0
+        for name in ("eth", "btc", "one:SOL"):
+            while pair_state(live, name) != "reconciled":
+                assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, errors) == (0, "")
+        assert "3 of 3 flat on the venues' own books" in output
+    by = {getattr(fact, "by", "") for fact in facts(live)}
+    assert len(by) == 1
+    assert by.pop().startswith(f"{os.getuid()}:")
+    commands = [fact.command for fact in facts(live) if isinstance(fact, OperatorCommanded)]
+    assert commands == ["halt", "retry", "resume", "kill"]
+    assert STOP not in str(facts(live))
+
+
+def pair_state(live: LiveEngine, name: str) -> str:
+    status = ask(live.paths.socket, StatusWanted()).status
+    assert status is not None
+    return next(pair.state for pair in status.pairs if pair.pair == name)
+
+
+# ---------------------------------------------------------------- nobody there
+
+
+@pytest.mark.parametrize("leftover", ["nothing", "dead socket"])
+def test_where_no_engine_runs_one_sentence_says_so(tmp_path: Path, leftover: str) -> None:
+    path = tmp_path / "unwind.sock"
+    if leftover == "dead socket":
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(os.fspath(path))
+    with pytest.raises(ControlError, match="no engine is running"):
+        ask(path, StatusWanted())
+
+
+def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="too long for a socket"):
+        ask(tmp_path / ("x" * PATH_BYTES_MAX), StatusWanted())
+
+
+def test_an_engine_that_ends_without_an_answer_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "unwind.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(path))
+        server.listen()
+        with pytest.raises(ControlError, match="did not answer within"):
+            ask(path, StatusWanted(), timeout_s=0.05)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "read"), [("1/1", (1, 1)), ("2/4", (1, 2)), ("1/3", (1, 3)), ("0.25", (1, 4))]
+)
+def test_a_ratio_is_read_exactly(ratio: str, read: tuple[int, int]) -> None:
+    assert check_close(CloseWanted("eth", "MANUAL", None, ratio), ["eth"]) == read
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def unwind(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "engine.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
+    )
+
+
+@pytest.mark.slow  # starts the command line once per case
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("status",),
+        ("halt",),
+        ("close", "eth", "--reason", "MANUAL"),
+        ("config", "--check"),
+    ],
+)
+def test_a_missing_file_is_one_sentence_and_exit_2(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    extra = ("none.toml",) if arguments[-1] == "--check" else ("--config", "none.toml")
+    result = unwind(*arguments, *extra, folder=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert "none.toml" in result.stderr
+
+
+@pytest.mark.slow  # starts the command line twice
+def test_config_check_lists_every_mistake_on_its_own_line(tmp_path: Path) -> None:
+    text = config_text()
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(
+        text.replace('profile = "ideal"', 'profile = "idle"')
+        .replace("backoff_ms = 50", "backof_ms = 50")
+        .replace('qty = "3"', 'qty = "NaN"'),
+        encoding="utf-8",
+    )
+    result = unwind("config", "--check", str(wrong))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 3
+    for words in ("venues.one.profile", "did you mean backoff_ms?", 'positions."one:SOL".qty'):
+        assert words in result.stderr
+    right = tmp_path / "right.toml"
+    right.write_text(text, encoding="utf-8")
+    result = unwind("config", "--check", str(right))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "good; 2 venues, 5 instruments, 3 pairs, 3 closes" in result.stdout
+
+
+@pytest.mark.slow  # starts the command line twice
+def test_the_shipped_configuration_is_good_and_the_reference_is_the_committed_one() -> None:
+    assert unwind("config", "--check", "config.toml").returncode == 0
+    reference = unwind("config", "--reference")
+    assert reference.stdout == (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow  # starts the command line
+def test_help_tells_the_exit_codes() -> None:
+    result = unwind("run", "--help")
+    assert result.returncode == 0
+    assert "130" in result.stdout
+    assert "Traceback" not in unwind("explode").stderr

@@ -1,0 +1,471 @@
+"""Rows of the leg machine, taken one by one on a leg that was put into a state by hand.
+
+What a row should do is written here from the ladder's rules, not read off the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from machines.digest import describe
+from machines.leg import Leg
+from machines.policy.escalating import STUCK
+from machines.types import (
+    AGGRESSIVE,
+    MARKET,
+    NS,
+    PASSIVE,
+    AggressiveSettings,
+    Capabilities,
+    CloseSettings,
+    PassiveSettings,
+)
+from tests.rows import TEN, Bench, kinds, told
+
+RUNG_STATES = ("passive_limit", "aggressive_limit", "market")
+BETWEEN = ("withdrawing", "doubtful")
+ENDED = ("done", "dust")
+ALL = ("idle", *RUNG_STATES, *BETWEEN, "waiting", *ENDED, "stuck")
+#: Four units at 100.20 are worth 4.008, below the minimum notional of 5.
+TINY = 4
+NO_AGGRESSIVE = CloseSettings(aggressive_limit=AggressiveSettings(timeout_ns=0))
+
+
+def rung_of(state: str) -> int:
+    return RUNG_STATES.index(state) if state in RUNG_STATES else PASSIVE
+
+
+def leg_in(bench: Bench, state: str, **how: Any) -> Leg:
+    """A leg in a state; one between two orders still has the first of them."""
+    how.setdefault("rung", MARKET if state == "stuck" else rung_of(state))
+    if state in BETWEEN:
+        how.setdefault("order", "cancelling" if state == "withdrawing" else "unknown")
+    if state == "done":
+        how.setdefault("rest", 0)
+    if state == "dust":
+        how.setdefault("rest", TINY)
+    leg = bench.leg(state, **how)
+    if state == "stuck":
+        leg.timers["retry"] = bench.now + 30 * NS
+    return leg
+
+
+def check_arrival(leg: Leg, out: Any) -> None:
+    """What must hold in a state, however it was reached."""
+    messages = told(out)
+    assert "Place" not in kinds(out), "an order comes only from an attempt that is due"
+    if leg.state in ENDED or leg.state == "idle":
+        assert leg.timers == {}
+        assert ("x", "leg_moved") in messages
+    elif leg.state in RUNG_STATES:
+        assert leg.rung == rung_of(leg.state)
+        assert (leg.id, "attempt_due") in messages
+        assert ("deadline" in leg.timers) == (leg.state != "market")
+    elif leg.state == "withdrawing":
+        assert leg.order is not None
+        assert (leg.order.id, "cancel_asked") in messages
+        assert not {"attempt", "pause"} & leg.timers.keys()
+    elif leg.state == "doubtful":
+        assert not {"attempt", "pause", "gate", "retry"} & leg.timers.keys()
+    elif leg.state == "stuck":
+        assert list(leg.timers) == ["retry"]
+        assert ("x", "leg_moved") in messages
+
+
+# ---------------------------------------------------------------- nothing happens
+
+QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "start": (PASSIVE, (*RUNG_STATES, *BETWEEN, "waiting")),
+    "exhaust": (None, ("idle", *RUNG_STATES, *BETWEEN, "waiting", "stuck")),
+    "attempt_due": (None, ("idle", *BETWEEN, "waiting", *ENDED, "stuck")),
+    "order_live": (None, ("idle", *RUNG_STATES[1:], "withdrawing", "waiting", *ENDED, "stuck")),
+    "retry_asked": (None, ("idle", *RUNG_STATES, *BETWEEN, "waiting", *ENDED)),
+    "escalate": (PASSIVE, ("idle", *RUNG_STATES, "waiting", *ENDED, "stuck")),
+    "recheck": (None, tuple(state for state in ALL if state != "waiting")),
+    "halt": (None, ALL),
+    "hold": (None, ("idle", *ENDED)),
+}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "state"), [(name, state) for name, (_, states) in QUIET.items() for state in states]
+)
+def test_what_came_too_late_or_asks_for_less_changes_nothing(trigger: str, state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    before = describe(leg)
+    out = bench.fire(leg, trigger, QUIET[trigger][0])
+    assert describe(leg) == before
+    assert (out.commands, told(out)) == ([], [])
+
+
+def test_a_shut_gate_keeps_a_leg_waiting_when_it_is_told_to_look() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "waiting")
+    bench.core.env.halted = True
+    before = describe(leg)
+    assert told(bench.fire(leg, "recheck")) == []
+    assert describe(leg) == before
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_an_attempt_beside_a_living_order_is_none(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="live")
+    out = bench.fire(leg, "attempt_due")
+    assert (leg.state, out.commands, told(out)) == (state, [], [])
+
+
+@pytest.mark.parametrize("state", ["aggressive_limit", "market"])
+def test_an_attempt_whose_order_is_gone_is_not_renewed(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    out = bench.fire(leg, "attempt")
+    assert (leg.state, out.commands, told(out)) == (state, [], [])
+
+
+def test_a_rest_below_the_minimum_is_not_cancelled_for_a_better_price() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "aggressive_limit", order="live", rest=TINY)
+    assert told(bench.fire(leg, "attempt")) == []
+    assert leg.state == "aggressive_limit"
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_a_fill_is_passed_on_in_every_state(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    out = bench.fire(leg, "order_filling", leg.order)
+    assert leg.state == state
+    assert told(out) == [("x", "leg_moved")]
+
+
+@pytest.mark.parametrize("state", ["idle", "waiting", *ENDED, "stuck"])
+def test_the_end_of_an_old_order_is_passed_on_where_nothing_hangs_on_it(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    out = bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    assert leg.state == state
+    assert told(out) == [("x", "leg_moved")]
+
+
+# ---------------------------------------------------------------- one state to another
+
+RUNGS = (("passive_limit", PASSIVE), ("aggressive_limit", AGGRESSIVE), ("market", MARKET))
+RESTS = (("done", 0), ("dust", TINY))
+
+Move = tuple[str, str, str, dict[str, Any], Any]
+MOVES: list[Move] = [
+    # A start, also for a new round and from a leg that had ended.
+    *(
+        ("start", state, end, {"rest": rest}, PASSIVE)
+        for state in ("idle", "done", "dust", "stuck")
+        for end, rest in RESTS
+    ),
+    *(
+        ("start", state, dest, {"rest": TEN}, rung)
+        for state in ("idle", "done", "dust", "stuck")
+        for dest, rung in RUNGS
+    ),
+    *(("exhaust", state, "stuck", {}, None) for state in ENDED),
+    # An attempt with nothing, or too little, left to do.
+    *(
+        ("attempt_due", state, end, {"rest": rest}, None)
+        for state in RUNG_STATES
+        for end, rest in RESTS
+    ),
+    # A late fill of an earlier order makes the present one too large, or closes the leg.
+    *(
+        ("order_filling", state, "withdrawing", {"rest": TEN - 300, "order": "live"}, None)
+        for state in RUNG_STATES
+    ),
+    *(
+        ("order_filling", state, "done", {"rest": 0}, None)
+        for state in (*RUNG_STATES, "waiting", "stuck")
+    ),
+    # The rung's time is over.
+    ("deadline", "aggressive_limit", "withdrawing", {"order": "live"}, None),
+    ("deadline", "aggressive_limit", "market", {}, None),
+    ("deadline", "waiting", "aggressive_limit", {}, None),
+    ("deadline", "waiting", "market", {"rung": AGGRESSIVE}, None),
+    ("gate", "waiting", "aggressive_limit", {}, None),
+    ("gate", "waiting", "market", {"rung": AGGRESSIVE}, None),
+    ("attempt", "aggressive_limit", "withdrawing", {"order": "live"}, None),
+    ("attempt", "market", "withdrawing", {"order": "live"}, None),
+    ("retry", "stuck", "market", {}, None),
+    ("retry_asked", "stuck", "market", {}, None),
+    # The close asks for a higher rung.
+    ("escalate", "passive_limit", "withdrawing", {"order": "live"}, AGGRESSIVE),
+    ("escalate", "aggressive_limit", "withdrawing", {"order": "live"}, MARKET),
+    ("escalate", "passive_limit", "aggressive_limit", {}, AGGRESSIVE),
+    ("escalate", "passive_limit", "market", {}, MARKET),
+    ("escalate", "aggressive_limit", "market", {}, MARKET),
+    ("escalate", "waiting", "aggressive_limit", {}, AGGRESSIVE),
+    ("escalate", "waiting", "market", {}, MARKET),
+    # Somebody wants no order here.
+    *(("halt", state, "withdrawing", {"order": "live"}, None) for state in RUNG_STATES),
+    *(("hold", state, "withdrawing", {"order": "live"}, None) for state in RUNG_STATES),
+    *(("hold", state, "idle", {}, None) for state in (*RUNG_STATES, "waiting", "stuck")),
+    # An order is in doubt.
+    *(("order_doubted", state, "doubtful", {}, None) for state in ALL),
+]
+
+
+@pytest.mark.parametrize(("trigger", "state", "dest", "how", "message"), MOVES)
+def test_a_leg_goes_where_the_ladder_says(
+    trigger: str, state: str, dest: str, how: dict[str, Any], message: Any
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, **how)
+    out = bench.fire(leg, trigger, message)
+    assert leg.state == dest
+    check_arrival(leg, out)
+
+
+@pytest.mark.parametrize(
+    ("settings", "how", "dest"),
+    [
+        (CloseSettings(), {"order": "live"}, "withdrawing"),
+        (CloseSettings(), {}, "aggressive_limit"),
+        (NO_AGGRESSIVE, {}, "market"),
+    ],
+)
+def test_a_single_leg_leaves_its_passive_rung_by_its_own_deadline(
+    settings: CloseSettings, how: dict[str, Any], dest: str
+) -> None:
+    bench = Bench(settings, single=True)
+    leg = leg_in(bench, "passive_limit", **how)
+    out = bench.fire(leg, "deadline")
+    assert leg.state == dest
+    check_arrival(leg, out)
+
+
+def test_one_of_two_legs_lets_the_close_say_who_leaves_passive_first() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "passive_limit", order="live")
+    assert told(bench.fire(leg, "deadline")) == [("x", "passive_over")]
+    assert leg.state == "passive_limit"
+
+
+def test_a_venue_that_takes_no_resting_reduce_only_order_gets_market_orders() -> None:
+    bench = Bench(capabilities=Capabilities(reduce_only="ioc_only"))
+    leg = leg_in(bench, "idle")
+    bench.fire(leg, "start", PASSIVE)
+    assert leg.state == "market"
+
+
+def test_doubt_about_one_order_withdraws_another_that_may_fill() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "aggressive_limit", order="contradicted")
+    revived, present = leg.order, bench.order(leg, "live")
+    leg.timers.update(attempt=bench.now, pause=bench.now, gate=bench.now, deadline=bench.now)
+    out = bench.fire(leg, "order_doubted", revived)
+    assert told(out) == [(present.id, "cancel_asked")]
+    assert list(leg.timers) == ["deadline"]
+
+
+# ---------------------------------------------------------------- an order ended
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+@pytest.mark.parametrize(
+    ("how", "dest"),
+    [
+        ({"rest": 0}, "done"),
+        ({"held": True}, "idle"),
+        ({"next_rung": STUCK, "rung": MARKET}, "stuck"),
+        ({"next_rung": MARKET}, "market"),
+        ({"next_rung": AGGRESSIVE}, "aggressive_limit"),
+    ],
+)
+def test_between_two_orders_the_end_of_the_first_leads_on(
+    state: str, how: dict[str, Any], dest: str
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="", **how)
+    out = bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    assert leg.state == dest
+    check_arrival(leg, out)
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+def test_the_end_of_one_order_proves_nothing_while_another_may_fill(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="unknown")
+    out = bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    assert (leg.state, told(out)) == ("doubtful", [])
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+def test_an_order_that_was_cancelled_on_purpose_is_followed_at_once(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="")
+    ended = bench.order(leg, "cancelled")
+    ended.cancel_wanted = True
+    out = bench.fire(leg, "order_ended", ended)
+    assert leg.state == "passive_limit"
+    assert (leg.id, "attempt_due") in told(out)
+
+
+def test_a_doubtful_order_that_ended_unasked_is_followed_after_a_pause() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "doubtful", order="")
+    out = bench.fire(leg, "order_ended", bench.order(leg, "rejected"))
+    assert (leg.state, told(out)) == ("passive_limit", [])
+    assert leg.timers["pause"] == bench.now + leg.settings.backoff_ns
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_an_order_that_filled_whole_is_followed_at_once_for_what_was_never_in_it(
+    state: str,
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    out = bench.fire(leg, "order_ended", bench.order(leg, "filled", cum=TEN))
+    assert (leg.state, told(out)) == (state, [(leg.id, "attempt_due")])
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_an_order_that_ended_in_part_is_followed_after_a_pause_at_the_same_rung(
+    state: str,
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    out = bench.fire(leg, "order_ended", bench.order(leg, "cancelled", cum=300))
+    assert (leg.state, told(out)) == (state, [])
+    assert "pause" in leg.timers
+    assert told(bench.fire(leg, "pause")) == [(leg.id, "attempt_due")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "dest"), [(CloseSettings(), "aggressive_limit"), (NO_AGGRESSIVE, "market")]
+)
+def test_too_many_refusals_end_the_passive_rung(settings: CloseSettings, dest: str) -> None:
+    bench = Bench(settings)
+    allowed = settings.passive_limit.post_only_rejects_max
+    leg = leg_in(bench, "passive_limit", refusals=allowed)
+    out = bench.fire(leg, "order_ended", bench.order(leg, "rejected"))
+    assert leg.state == dest
+    check_arrival(leg, out)
+
+
+@pytest.mark.parametrize(("state", "dest"), [("aggressive_limit", "market"), ("market", "stuck")])
+def test_the_last_attempt_of_a_rung_ends_it(state: str, dest: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, attempts=8)
+    out = bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    assert leg.state == dest
+    check_arrival(leg, out)
+
+
+# ---------------------------------------------------------------- an order is known again
+
+
+@pytest.mark.parametrize(("dest", "rung"), RUNGS)
+def test_an_order_that_rests_after_all_is_taken_up_where_it_was(dest: str, rung: int) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "doubtful", order="live", rung=rung)
+    out = bench.fire(leg, "order_live", leg.order)
+    assert (leg.state, told(out)) == (dest, [])
+    assert ("attempt" in leg.timers) == (rung != PASSIVE)
+
+
+@pytest.mark.parametrize("how", [{"held": True}, {"next_rung": MARKET}])
+def test_an_order_that_rests_but_is_unwanted_is_cancelled(how: dict[str, Any]) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "doubtful", order="live", **how)
+    out = bench.fire(leg, "order_live", leg.order)
+    assert leg.state == "withdrawing"
+    check_arrival(leg, out)
+
+
+def test_a_silently_repriced_order_is_cancelled_and_counts_as_a_refusal() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "passive_limit", order="live")
+    assert leg.order is not None
+    leg.order.booked = 9_999
+    out = bench.fire(leg, "order_live", leg.order)
+    assert (leg.state, leg.refusals) == ("withdrawing", 1)
+    check_arrival(leg, out)
+
+
+def test_a_passive_order_at_the_price_asked_for_stays() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "passive_limit", order="live")
+    assert told(bench.fire(leg, "order_live", leg.order)) == []
+    assert leg.state == "passive_limit"
+
+
+# ---------------------------------------------------------------- wishes kept for later
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+def test_a_deadline_between_two_orders_is_remembered(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    assert leg.order is not None
+    out = bench.fire(leg, "deadline")
+    assert (leg.state, leg.next_rung) == (state, AGGRESSIVE)
+    assert told(out) == [(leg.order.id, "cancel_asked")]
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+def test_a_higher_rung_asked_for_between_two_orders_is_remembered(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    assert leg.order is not None
+    out = bench.fire(leg, "escalate", MARKET)
+    assert (leg.state, leg.next_rung) == (state, MARKET)
+    assert told(out) == [(leg.order.id, "cancel_asked")]
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+def test_a_hold_between_two_orders_is_remembered(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    bench.fire(leg, "hold")
+    assert (leg.state, leg.held) == (state, True)
+
+
+# ---------------------------------------------------------------- gates
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_a_shut_gate_makes_a_leg_wait_without_using_up_an_attempt(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    bench.core.env.halted = True
+    out = bench.fire(leg, "attempt_due")
+    assert (leg.state, leg.attempts, kinds(out)) == ("waiting", 0, [])
+
+
+@pytest.mark.parametrize(("dest", "rung"), RUNGS)
+def test_a_gate_that_opens_lets_the_leg_go_on_at_its_rung(dest: str, rung: int) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "waiting", rung=rung)
+    leg.timers["gate"] = bench.now + NS
+    out = bench.fire(leg, "recheck")
+    assert (leg.state, told(out)) == (dest, [(leg.id, "attempt_due")])
+    assert "gate" not in leg.timers
+
+
+def test_a_passive_order_that_the_book_left_behind_is_quoted_anew() -> None:
+    bench = Bench(CloseSettings(passive_limit=PassiveSettings(price="own_touch")))
+    leg = leg_in(bench, "passive_limit", order="live")
+    bench.tick(2)
+    bench.quote(1, 10_003, 10_020)
+    out = bench.fire(leg, "recheck")
+    assert (leg.state, leg.requotes) == ("withdrawing", 1)
+    check_arrival(leg, out)
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_an_attempt_that_is_due_places_exactly_what_remains(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, rest=731)
+    out = bench.fire(leg, "attempt_due")
+    assert (leg.state, kinds(out)) == (state, ["Place"])
+    assert leg.order is not None
+    assert leg.order.qty == 731

@@ -1,0 +1,183 @@
+"""Rows of the session machine, taken one by one on a session that was put into a state by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from machines.digest import describe
+from machines.messages import EngineStarted, InstrumentTruth, LinkClosed, ReadTruth, TruthRead
+from machines.session import Session
+from machines.types import NS
+from tests.rows import Bench, kinds
+
+ALL = ("connecting", "syncing", "live", "stale", "recovering", "backoff")
+READING = ("syncing", "recovering")
+
+
+def session_in(bench: Bench, state: str) -> Session:
+    session = bench.core.sessions["a"]
+    session.timers.clear()
+    session.state = state
+    session.attempts = 0
+    return session
+
+
+def read(bench: Bench, qty: int | None = 1000, *, complete: bool = True) -> TruthRead:
+    """A read of the whole venue that was asked just now."""
+    row = InstrumentTruth(0, qty, Decimal(100), trades_complete=complete)
+    return TruthRead(bench.now, bench.now, bench.now, "a", -1, (row,))
+
+
+def closed(bench: Bench, draw: int = 0) -> LinkClosed:
+    return LinkClosed(bench.now, "a", "reset", draw)
+
+
+# ---------------------------------------------------------------- nothing happens
+
+QUIET = {
+    "opened": ("syncing", "live", "stale", "recovering", "backoff"),
+    "truth": ("connecting", "live", "stale", "backoff"),
+    "truth_failed": ("connecting", "live", "stale", "backoff"),
+    "stale": ("connecting", "syncing", "stale", "recovering", "backoff"),
+    "recover": ("connecting", "syncing", "live", "recovering", "backoff"),
+    "closed": ("backoff",),
+}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "state"), [(name, state) for name, states in QUIET.items() for state in states]
+)
+def test_news_that_a_state_has_no_use_for_changes_nothing(trigger: str, state: str) -> None:
+    bench = Bench()
+    session = session_in(bench, state)
+    before = describe(session)
+    message = {"truth": read(bench), "closed": closed(bench)}.get(trigger)
+    out = bench.fire(session, trigger, message)
+    assert describe(session) == before
+    assert out.commands == []
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.mark.parametrize("state", ["connecting", "syncing", "live", "stale", "recovering"])
+def test_a_closed_link_sends_every_state_to_backoff(state: str) -> None:
+    bench = Bench()
+    session = session_in(bench, state)
+    bench.fire(session, "closed", closed(bench, draw=500_000))
+    settings = session.settings
+    assert (session.state, session.trusted, session.attempts) == ("backoff", False, 1)
+    assert list(session.timers) == ["retry"]
+    assert settings.backoff_min_ns <= session.timers["retry"] - bench.now <= settings.backoff_max_ns
+
+
+@pytest.mark.parametrize(
+    ("timer", "state"),
+    [("open", "connecting"), ("snapshot", "syncing"), ("snapshot", "recovering")],
+)
+def test_a_link_or_a_view_that_takes_too_long_is_given_up(timer: str, state: str) -> None:
+    bench = Bench()
+    session = session_in(bench, state)
+    bench.fire(session, timer)
+    assert session.state == "backoff"
+    assert list(session.timers) == ["retry"]
+
+
+def test_the_pause_after_a_closed_link_ends_in_a_connect() -> None:
+    bench = Bench()
+    session = session_in(bench, "backoff")
+    out = bench.fire(session, "retry")
+    assert (session.state, kinds(out)) == ("connecting", ["Connect"])
+    assert list(session.timers) == ["open"]
+
+
+def test_ten_failed_connects_in_a_row_raise_one_alarm() -> None:
+    bench = Bench()
+    session = session_in(bench, "connecting")
+    alarms = []
+    for _ in range(12):
+        alarms += kinds(bench.fire(session, "closed", closed(bench)))
+        bench.fire(session, "retry")
+    assert alarms == ["Alarm"]
+
+
+def test_a_minute_of_health_forgets_the_failed_connects() -> None:
+    bench = Bench()
+    session = session_in(bench, "live")
+    session.attempts, session.alarmed = 9, True
+    bench.fire(session, "stable")
+    assert (session.attempts, session.alarmed) == (0, False)
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_a_new_process_connects_whatever_the_old_one_had(state: str) -> None:
+    bench = Bench()
+    session = session_in(bench, state)
+    session.timers["open"] = bench.now + NS
+    out = bench.step(EngineStarted(bench.now, 2))
+    assert (session.state, session.trusted) == ("connecting", False)
+    assert kinds(out).count("Connect") == len(bench.core.sessions)
+
+
+# ---------------------------------------------------------------- trust
+
+
+def reading(bench: Bench, state: str) -> Session:
+    """A session that has just begun to read, on a new link or again on the old one."""
+    session = session_in(bench, "connecting" if state == "syncing" else "stale")
+    out = bench.fire(session, "opened" if state == "syncing" else "recover")
+    assert (session.state, kinds(out)) == (state, ["ReadTruth"])
+    return session
+
+
+@pytest.mark.parametrize("state", READING)
+def test_trust_needs_two_reads_in_succession_that_agree(state: str) -> None:
+    bench = Bench()
+    session = reading(bench, state)
+    views: list[dict[str, Any]] = [{"qty": 900}, {"qty": 1000}, {"complete": False}, {}]
+    for view in views:
+        bench.tick()
+        out = bench.fire(session, "truth", read(bench, **view))
+        assert (session.state, kinds(out)) == (state, ["ReadTruth"])
+    bench.tick()
+    bench.fire(session, "truth", read(bench))
+    assert (session.state, session.trusted) == ("live", True)
+    assert list(session.timers) == ["stable"]
+
+
+@pytest.mark.parametrize("state", READING)
+def test_a_read_that_was_asked_before_the_gap_does_not_count(state: str) -> None:
+    bench = Bench()
+    old = read(bench)
+    bench.tick()
+    session = reading(bench, state)
+    for _ in range(3):
+        assert bench.fire(session, "truth", old).commands == []
+    assert session.state == state
+
+
+@pytest.mark.parametrize("state", READING)
+def test_a_failed_read_is_repeated_after_a_growing_pause(state: str) -> None:
+    bench = Bench()
+    session = reading(bench, state)
+    pauses = []
+    for _ in range(6):
+        bench.fire(session, "truth_failed")
+        pauses.append(session.timers["ask"] - bench.now)
+    assert pauses[0] == NS // 4
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5 * NS
+    out = bench.fire(session, "ask")
+    assert out.commands == [ReadTruth(bench.now, "a", -1)]
+
+
+def test_stale_data_end_the_trust_until_the_venue_has_been_read_again() -> None:
+    bench = Bench()
+    session = session_in(bench, "live")
+    bench.fire(session, "stale")
+    assert not session.trusted
+    out = bench.fire(session, "recover")
+    assert (session.state, kinds(out)) == ("recovering", ["ReadTruth"])
