@@ -31,7 +31,7 @@ _TICK_S = 0.1
 _REFRESH_S = 0.25
 _LATEST_MAX = 12
 #: From this width on, the table has columns for the reason and the last transition.
-WIDE = 110
+WIDE = 130
 
 _STYLES = {
     "passive_limit": "cyan",
@@ -239,16 +239,16 @@ def headline(snapshot: Snapshot) -> Text:
 def pairs_table(snapshot: Snapshot, *, wide: bool) -> Table:
     """All pairs, two lines each; a wide one says why and what happened last."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", expand=False)
-    table.add_column("pair", style="bold", no_wrap=True)
+    table.add_column("pair", style="bold", no_wrap=True, min_width=6)
     if wide:
-        table.add_column("why", no_wrap=True)
+        table.add_column("why", no_wrap=True, min_width=12)
     table.add_column("state", no_wrap=True, min_width=11)
-    table.add_column("venue", no_wrap=True)
+    table.add_column("venue", no_wrap=True, min_width=7)
     table.add_column("leg", no_wrap=True, min_width=11)
     table.add_column("filled/left", no_wrap=True, justify="right", min_width=14)
     table.add_column("naked", no_wrap=True, justify="right", min_width=7)
     table.add_column("due", no_wrap=True, justify="right", min_width=5)
-    table.add_column("flat", no_wrap=True)
+    table.add_column("flat", no_wrap=True, min_width=12 if wide else 7)
     if wide:
         table.add_column("last", no_wrap=True, overflow="ellipsis", ratio=1)
     for pair in snapshot.pairs:

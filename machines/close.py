@@ -55,11 +55,11 @@ class Close:
     """One close of a pair or of a single position."""
 
     __slots__ = (
-        "adopting", "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since", "ended_at", "entry_imbalance", "env", "foreign_text",
-        "id", "legs", "naked", "naked_at", "naked_base_ns", "naked_max", "naked_since",
-        "naked_usd_ns", "number", "outcome", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
-        "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate", "wanted_at",
-        "withdrawing", "written_off",
+        "adopting", "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since",
+        "ended_at", "entry_imbalance", "env", "foreign_text", "id", "legs", "naked", "naked_at",
+        "naked_base_ns", "naked_max", "naked_since", "naked_usd_ns", "number", "outcome", "ratio",
+        "reason", "requested_at", "retired", "rounds", "settings", "spread_waived", "started_at",
+        "state", "timers", "uid", "urgency", "usd_rate", "wanted_at", "withdrawing", "written_off",
     )  # fmt: skip
 
     def __init__(
@@ -310,9 +310,10 @@ def truth_is_foreign(e: EventData) -> bool:
     if close.adopting:
         return False
     look = judge_at_start if close.state == "preparing" else judge
-    return any(
-        look(leg, close.wanted_at).kind == "larger" or leg.holding.foreign for leg in close.legs
-    )
+    for leg in close.legs:
+        if leg.holding.foreign or look(leg, close.wanted_at).kind == "larger":
+            return True
+    return False
 
 
 def truth_is_missing(e: EventData) -> bool:
@@ -446,7 +447,10 @@ def rest_exceeds_rounds(e: EventData) -> bool:
 
 
 def _has_rest(close: Close) -> bool:
-    return any(leg.rest and not _is_settled(leg) for leg in close.legs)
+    for leg in close.legs:  # noqa: SIM110 - as above
+        if leg.rest and not _is_settled(leg):
+            return True
+    return False
 
 
 # ---------------------------------------------------------------- actions
@@ -894,22 +898,30 @@ ROWS = (
     # -- preparing
     Row("truth",        "preparing",        None,               truth_is_missing,       (ask_missing_truth,),
         "a missing snapshot is unknown, never zero"),
-    Row("truth",        "preparing",        "frozen",           truth_is_foreign,       (freeze,)),
-    Row("truth",        "preparing",        "reconciled",       nothing_to_close,       (end_external,)),
-    Row("truth",        "preparing",        "passive_limit",    starts_passive,         (fix_targets,)),
-    Row("truth",        "preparing",        "aggressive_limit", starts_aggressive,      (fix_targets,)),
-    Row("truth",        "preparing",        "market",           None,                   (fix_targets,)),
+    Row("truth",        "preparing",        "frozen",           truth_is_foreign,       (freeze,),
+        "foreign activity: an operator decides"),
+    Row("truth",        "preparing",        "reconciled",       nothing_to_close,       (end_external,),
+        "the venues are flat already"),
+    Row("truth",        "preparing",        "passive_limit",    starts_passive,         (fix_targets,),
+        "both venues are known: targets are fixed, the legs start"),
+    Row("truth",        "preparing",        "aggressive_limit", starts_aggressive,      (fix_targets,),
+        "both venues are known: targets are fixed, the legs start"),
+    Row("truth",        "preparing",        "market",           None,                   (fix_targets,),
+        "both venues are known: targets are fixed, the legs start"),
     Row("truth",        (*_RUN, "reconciled", "frozen", "quarantined"), None, None,     (ignore,)),
     Row("leg_moved",    ("preparing", "frozen"), None,          None,                   (ignore,)),
     # -- the ladder
     Row("leg_moved",    "passive_limit",    "reconciled",       was_withdrawn,          (end_withdrawn,)),
     Row("leg_moved",    "passive_limit",    "aggressive_limit", withdrawal_failed,      (abandon_withdrawal,)),
-    Row("leg_moved",    _RUN,               "reconciling",      all_legs_ended,         (begin_reconciling,)),
+    Row("leg_moved",    _RUN,               "reconciling",      all_legs_ended,         (begin_reconciling,),
+        "every leg has ended: the venues are asked for what is left"),
     Row("leg_moved",    "stuck",            None,               a_leg_is_stuck,         (follow_legs,)),
     Row("leg_moved",    _LADDER,            "stuck",            a_leg_is_stuck,         (raise_stuck,),
         "alive and retried, never reported as finished"),
-    Row("leg_moved",    ("passive_limit", "aggressive_limit", "stuck"), "market", furthest_is_market, (follow_legs,)),
-    Row("leg_moved",    "passive_limit",    "aggressive_limit", furthest_is_aggressive, (follow_legs,)),
+    Row("leg_moved",    ("passive_limit", "aggressive_limit", "stuck"), "market", furthest_is_market, (follow_legs,),
+        "the furthest leg went there"),
+    Row("leg_moved",    "passive_limit",    "aggressive_limit", furthest_is_aggressive, (follow_legs,),
+        "the furthest leg went there"),
     Row("leg_moved",    _RUN,               None,               None,                   (follow_legs,)),
     Row("passive_over", _LADDER,            None,               None,                   (escalate_in_order,)),
     Row("passive_over", ("preparing", "reconciling", "reconciled", "stuck", "frozen", "quarantined"), None, None, (ignore,)),
@@ -924,12 +936,16 @@ ROWS = (
     Row("withdraw",     (*_RUN, "reconciling", "reconciled", "frozen", "quarantined"), None, None, (ignore,),
         "later than the first rung, or after a fill, a close cannot be withdrawn"),
     # -- reconciling
-    Row("truth",        "reconciling",      "frozen",           truth_is_foreign,       (freeze,)),
+    Row("truth",        "reconciling",      "frozen",           truth_is_foreign,       (freeze,),
+        "foreign activity: an operator decides"),
     Row("truth",        "reconciling",      None,               None,                   (count_read,)),
     Row("evidence",     "reconciling",      None,               evidence_is_incomplete, (ignore,)),
-    Row("evidence",     "reconciling",      "market",           rest_is_tradeable,      (start_round,)),
-    Row("evidence",     "reconciling",      "stuck",            rest_exceeds_rounds,    (give_up_rounds,)),
-    Row("evidence",     "reconciling",      "reconciled",       None,                   (end_reconciled,)),
+    Row("evidence",     "reconciling",      "market",           rest_is_tradeable,      (start_round,),
+        "the venues agree that something tradeable is left"),
+    Row("evidence",     "reconciling",      "stuck",            rest_exceeds_rounds,    (give_up_rounds,),
+        "the rounds are used up and something is left"),
+    Row("evidence",     "reconciling",      "reconciled",       None,                   (end_reconciled,),
+        "two equal reads of every venue confirm it"),
     Row("evidence",     ("preparing", *_RUN, "reconciled", "frozen", "quarantined"), None, None, (ignore,),
         "one read of both legs says it twice; the first has settled it"),
     Row("leg_moved",    "reconciling",      None,               reads_left_just_now,    (account,),

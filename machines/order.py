@@ -257,13 +257,16 @@ def note_death(e: EventData) -> None:
     """Record when and why the order died, stop its timers, tell the leg."""
     order, out = e.model, e.args[1]
     message = e.args[0]
-    order.died_at = getattr(message, "venue_at", out.now)
-    order.end_reason = (
-        getattr(message, "reason", "")
-        or order.end_reason
-        or _SELF_EXPLAINING.get(getattr(message, "status", ""), "")
-    )
-    order.end_text = getattr(message, "text", "") or order.end_text
+    if isinstance(message, FillReported):
+        order.died_at = message.venue_at
+    else:
+        order.died_at = getattr(message, "venue_at", out.now)
+        order.end_reason = (
+            getattr(message, "reason", "")
+            or order.end_reason
+            or _SELF_EXPLAINING.get(getattr(message, "status", ""), "")
+        )
+        order.end_text = getattr(message, "text", "") or order.end_text
     if order.timers:
         order.timers.clear()
     if order.leg is not None:

@@ -151,6 +151,14 @@ def back_off(e: EventData) -> None:
         out.commands.append(Alarm(out.now, "session", session.id, text))
 
 
+def lose_trust(e: EventData) -> None:
+    """Say that the venue is untrusted: nothing is created there until two reads agree again."""
+    session, out = e.model, e.args[1]
+    cause = getattr(e.args[0], "cause", "") or "unknown cause"
+    text = f"untrusted ({cause}); no order is created there until two reads agree"
+    out.commands.append(Alarm(out.now, "venue_degraded", session.id, text))
+
+
 def ignore(e: EventData) -> None:
     """Nothing to do: the fact is recorded and changes no state."""
 
@@ -181,25 +189,35 @@ _ALL = ("connecting", "syncing", "live", "stale", "recovering", "backoff")
 ROWS = (
     # trigger        source                   dest          guard         actions
     Row("begin",     "connecting",            None,         None,         (connect,)),
-    Row("opened",    "connecting",            "syncing",    None,         (read_truth,)),
+    Row("opened",    "connecting",            "syncing",    None,         (read_truth,),
+        "the streams stand: positions, orders and trades are read"),
     Row("opened",    (*_LINKED, "backoff"),   None,         None,         (ignore,)),
-    Row("open",      "connecting",            "backoff",    None,         (back_off,)),
-    Row("truth",     "syncing",               "live",       reads_agree,  (become_trusted,)),
-    Row("truth",     "recovering",            "live",       reads_agree,  (become_trusted,)),
+    Row("open",      "connecting",            "backoff",    None,         (back_off,),
+        "no answer in time"),
+    Row("truth",     "syncing",               "live",       reads_agree,  (become_trusted,),
+        "two equal reads: orders may be created"),
+    Row("truth",     "recovering",            "live",       reads_agree,  (become_trusted,),
+        "two equal reads: orders may be created"),
     Row("truth",     _READING,                None,         None,         (read_again,)),
     Row("truth",     ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
     Row("truth_failed", _READING,             None,         None,         (read_later,)),
     Row("truth_failed", ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
     Row("ask",       _READING,                None,         None,         (read_now,)),
-    Row("snapshot",  _READING,                "backoff",    None,         (back_off,)),
-    Row("stale",     "live",                  "stale",      None,         (ignore,)),
+    Row("snapshot",  _READING,                "backoff",    None,         (back_off,),
+        "no answer in time"),
+    Row("stale",     "live",                  "stale",      None,         (lose_trust,),
+        "silence, a gap or a slow reader: the view may be wrong"),
     Row("stale",     ("connecting", "syncing", "stale", "recovering", "backoff"), None, None, (ignore,)),
     Row("recover",   "stale",                 "recovering", None,         (read_truth,)),
     Row("recover",   ("connecting", "syncing", "live", "recovering", "backoff"), None, None, (ignore,)),
     Row("stable",    "live",                  None,         None,         (forget_attempts,)),
-    Row("closed",    ("connecting", *_LINKED), "backoff",   None,         (back_off,)),
+    Row("closed",    "live",                  "backoff",    None,         (lose_trust, back_off),
+        "the link broke"),
+    Row("closed",    ("connecting", "syncing", "stale", "recovering"), "backoff", None, (back_off,),
+        "the link broke"),
     Row("closed",    "backoff",               None,         None,         (ignore,)),
-    Row("retry",     "backoff",               "connecting", None,         (connect,)),
+    Row("retry",     "backoff",               "connecting", None,         (connect,),
+        "the pause before the next connect is over"),
     Row("restarted", _ALL,                    "connecting", None,         (connect,),
         "a new process trusts nothing of the earlier one"),
 )  # fmt: skip

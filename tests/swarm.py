@@ -36,7 +36,7 @@ def scenario_text(seed: int) -> str:
         "[config.close]\nnaked_budget_usd_s = "
         f"{draws.pick((500, 20000, 1000000))}\nstuck_retry_s = {draws.pick((5, 30))}\n"
         f"[config.close.passive_limit]\ntimeout_s = {draws.pick((0, 2, 5, 15))}\n"
-        f"price = \"{draws.pick(('mid', 'own_touch', 'near_far_touch'))}\"\n"
+        f'price = "{draws.pick(("mid", "own_touch", "near_far_touch"))}"\n'
         f"[config.close.aggressive_limit]\ntimeout_s = {draws.pick((0, 4, 20))}\n"
         f"attempt_timeout_s = {draws.pick((1, 3))}\n",
     ]
@@ -76,9 +76,9 @@ def _leg(draws: Draws, venue: str, qty: int, side: int) -> str:
         # Without a deadline an order that never arrived waits for a person, for ever.
         f'[venues.{venue}.override]\ndeadline = "matching"\n'
         f'[instruments."{venue}:X"]\ntick = "0.01"\nlot = "0.01"\nmin_qty = '
-        f"\"{draws.pick(('0.01', '0.20'))}\"\nmin_notional = \"5\"\n"
+        f'"{draws.pick(("0.01", "0.20"))}"\nmin_notional = "5"\n'
         f'synthetic = {{ mid = "100", spread_ticks = {draws.pick((2, 6, 30))}, '
-        f"vol_bps_per_sqrt_s = {draws.pick((1, 5))}, depth = \"{draws.pick(('1', '50'))}\", "
+        f'vol_bps_per_sqrt_s = {draws.pick((1, 5))}, depth = "{draws.pick(("1", "50"))}", '
         f'trade_rate_per_s = {draws.pick((0, 3))}, correlation = "x" }}\n'
         f'[positions."{venue}:X"]\nqty = "{side * qty // 100}.{qty % 100:02d}"\nentry = "100"\n'
         if side * qty >= 0
@@ -98,6 +98,6 @@ def _fault(draws: Draws, legs: int) -> str:
     span = draws.between(1, FAULTS_END_S - start)
     share = draws.pick(("1/100", "1/20", "1/5", "1/2"))
     return (
-        f"[[timeline]]\nat_s = {start}\nfault = {{ {draws.pick(FAULTS)}, venue = \"{venue}\", "
+        f'[[timeline]]\nat_s = {start}\nfault = {{ {draws.pick(FAULTS)}, venue = "{venue}", '
         f'for_s = {span}, probability = "{share}" }}\n'
     )

@@ -523,7 +523,7 @@ def test_lines_show_moves_and_alarms_and_keep_silent_about_the_rest() -> None:
     assert second == "   0.000 ALARM dust eth: one:ETH 0.1"
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [80, 140])
 def test_the_table_fits_the_terminal(tmp_path: Path, width: int) -> None:
     live = LiveEngine(tmp_path, config_text())
     started = boot(load(live.config))
@@ -540,7 +540,7 @@ def test_the_table_fits_the_terminal(tmp_path: Path, width: int) -> None:
     assert max(len(line) for line in text.splitlines()) <= width
     for word in ("eth", "preparing", "btc", "held", "one:SOL", "0/0.500", "8.0 s", "7 records"):
         assert word in text
-    assert ("TAKE_PROFIT" in text) == (width >= 110)
+    assert ("TAKE_PROFIT" in text) == (width >= 130)
     board = make_board(console, lambda: picture, lambda: 9 * NS)
     assert isinstance(board, TableBoard)
     board.alarm(Alarm(9 * NS, "stuck", "eth", "open: one:ETH 0.5"))
