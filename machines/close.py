@@ -165,6 +165,17 @@ class Close:
             return None
         return self.legs[0] if first > second else self.legs[1]
 
+    def lag_of(self, leg: Leg) -> int:
+        """By how many units a leg lags its sibling, as far as that could be sent; else 0."""
+        sibling = leg.sibling
+        per_unit = base_per_unit(leg)
+        if sibling is None or not per_unit:
+            return leg.remaining
+        behind = abs(_base_rest(leg)) - abs(_base_rest(sibling))
+        size = floor_to_lot(int(behind / per_unit), leg.instrument) if behind > 0 else 0
+        book, exempt = leg.book, leg.instrument.reduce_only_exempt
+        return 0 if below_minimum(size, book.bid or book.mark, leg.instrument, exempt) else size
+
     def break_even_base(self, leg: Leg) -> Decimal | None:
         """Price per base unit at which the pair's realised result is zero, None if unknown.
 
@@ -573,6 +584,9 @@ def follow_legs(e: EventData) -> None:
     close.note_exposure(out)
     if len(close.legs) == 2 and not close.withdrawing:
         apply_joint(close, out)
+        for leg in close.legs:
+            if leg.balancing and leg.state == "waiting":
+                out.tell(leg, "recheck")
 
 
 def begin_reconciling(e: EventData) -> None:
@@ -780,13 +794,7 @@ def spend_budget(e: EventData) -> None:
     leg = close.lagging()
     if leg is None or leg.sibling is None or leg.ended:
         return
-    difference = abs(_base_rest(leg)) - abs(_base_rest(leg.sibling))
-    per_unit = base_per_unit(leg)
-    cap = floor_to_lot(int(difference / per_unit), leg.instrument) if per_unit else 0
-    book = leg.book
-    exempt = leg.instrument.reduce_only_exempt
-    if cap and not below_minimum(cap, book.bid or book.mark, leg.instrument, exempt):
-        leg.qty_cap = cap
+    leg.balancing = True
     out.tell(leg, "escalate", min(leg.rung + 1, MARKET))
 
 

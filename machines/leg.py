@@ -50,9 +50,9 @@ class Leg:
     """One leg of a close. Quantities in units, prices in ticks, times in ns."""
 
     __slots__ = (
-        "attempts", "attempts_total", "book", "cap", "close", "env", "external", "held", "holding",
+        "attempts", "attempts_total", "balancing", "book", "cap", "close", "env", "external", "held", "holding",
         "id", "instrument", "keep", "liquidated", "next_rung", "number", "order", "orders",
-        "qty_cap", "quoted_at", "read_after", "refusals", "requotes", "retried_at", "retrying",
+        "quoted_at", "read_after", "refusals", "requotes", "retried_at", "retrying",
         "rung", "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
         "starts_at_break_even", "state", "step", "timers", "uid", "venue", "wait_reason",
     )  # fmt: skip
@@ -86,7 +86,7 @@ class Leg:
         self.retried_at = 0
         self.read_after = 0
         self.wait_reason = ""
-        self.qty_cap = 0
+        self.balancing = False
         self.side = SELL
         self.rung = PASSIVE
         self.next_rung = _FREE
@@ -111,6 +111,17 @@ class Leg:
         rest = self.holding.qty - self.keep
         rest = -rest if self.side == BUY else rest
         return rest if rest > 0 else 0
+
+    @property
+    def only_balances(self) -> bool:
+        """Whether the leg may only catch up with a sibling that is still quoting patiently.
+
+        So it is after the exposure budget was spent: for the difference, and no more.
+        """
+        sibling = self.sibling
+        if not self.balancing or sibling is None or sibling.state in _ENDED:
+            return False
+        return max(sibling.rung, sibling.next_rung) == PASSIVE
 
     @property
     def busy(self) -> bool:
@@ -178,6 +189,7 @@ def shut_by(leg: Leg, now: int) -> str:
         has_mark=book.mark > 0,
         wide=bid > 0 and ask > 0 and spread_is_wide(bid, ask, limit),
         spread_waived=close.spread_waived or close.urgency == "immediate",
+        balanced=leg.only_balances and not close.lag_of(leg),
     )
 
 
@@ -471,7 +483,6 @@ def try_again(e: EventData) -> None:
     """Ask for the next attempt at once."""
     leg, out = e.model, e.args[1]
     leg.timers.pop("attempt", None)
-    leg.qty_cap = 0
     out.tell(leg, "attempt_due")
 
 
@@ -587,6 +598,9 @@ def wait(e: EventData) -> None:
     """Wait for the gate; a wide spread only for `spread_wait_s`."""
     leg, out = e.model, e.args[1]
     leg.wait_reason = shut_by(leg, out.now)
+    if leg.wait_reason == "balanced":
+        # Nothing is naked and nothing is due: the sibling's own deadline ends this wait.
+        leg.timers.pop("deadline", None)
     if leg.wait_reason == "spread":
         leg.timers["gate"] = due = out.now + leg.settings.spread_wait_ns
         out.commands.append(Arm(leg.uid, "gate", due))
@@ -598,6 +612,9 @@ def leave_wait(e: EventData) -> None:
     leg, out = e.model, e.args[1]
     leg.wait_reason = ""
     leg.timers.pop("gate", None)
+    if leg.rung == AGGRESSIVE and "deadline" not in leg.timers:
+        leg.timers["deadline"] = due = out.now + leg.settings.aggressive_limit.timeout_ns
+        out.commands.append(Arm(leg.uid, "deadline", due))
     _watch(leg, leg.rung == PASSIVE and leg.settings.passive_limit.requotes_max > 0)
     out.tell(leg, "attempt_due")
 
@@ -612,7 +629,6 @@ def finish(e: EventData) -> None:
     leg, out = e.model, e.args[1]
     leg.timers.clear()
     leg.retrying = False
-    leg.qty_cap = 0
     _watch(leg, False)
     out.tell(leg.close, "leg_moved", leg)
 

@@ -33,7 +33,8 @@ def place(leg: Leg, out: Out) -> None:
     if current is not None and current.alive:
         raise InvariantBroken("I6", f"{leg.id}: an order of this leg may still fill")
     remaining = leg.remaining
-    qty = floor_to_lot(min(remaining, leg.qty_cap) if leg.qty_cap else remaining, leg.instrument)
+    wanted = min(remaining, leg.close.lag_of(leg)) if leg.only_balances else remaining
+    qty = floor_to_lot(wanted, leg.instrument)
     if not 0 < qty <= remaining:
         raise InvariantBroken("I6", f"{leg.id}: order of {qty} for a remainder of {remaining}")
     rung = leg.rung

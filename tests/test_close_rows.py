@@ -200,7 +200,8 @@ def test_a_spent_budget_alarms_and_moves_the_lagging_leg_one_rung(state: str) ->
     out = bench.fire(close, "budget")
     assert kinds(out) == ["Alarm"]
     assert told(out) == [("b:X", "escalate")]
-    assert close.legs[1].qty_cap == TEN - 600, "only for the difference"
+    assert close.lag_of(close.legs[1]) == TEN - 600, "only for the difference"
+    assert close.legs[1].only_balances
 
 
 @pytest.mark.parametrize("state", ["preparing", *RUN])

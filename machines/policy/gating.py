@@ -36,6 +36,7 @@ def gate(
     has_mark: bool,
     wide: bool,
     spread_waived: bool,
+    balanced: bool = False,
 ) -> str:
     """The first reason not to place an order now; empty when there is none.
 
@@ -49,6 +50,8 @@ def gate(
         return "venue_mode"
     if awaiting_read:
         return "position_read"
+    if balanced:
+        return "balanced"
     if rung == MARKET:
         return "" if book_valid or has_mark else "book"
     if not book_valid:
