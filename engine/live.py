@@ -18,10 +18,11 @@ from loguru import logger
 
 from engine.clock import SLICE_ACTIONS, SLICE_NS, Clock, Wake
 from engine.dispatcher import BACKLOG_MAX, Batch, Dispatcher, Durable
-from engine.journal import AsyncJournal, JournalError, LeaseLost
+from engine.journal import AsyncJournal, JournalError
+from engine.journal_errors import LeaseLost
 from engine.snapshot import Snapshot, Watch, take_snapshot
 from engine.timers import NEVER
-from machines.close import Close
+from machines.close_model import Close
 from machines.core import Core
 from machines.env import SEQ_BITS
 from machines.messages import Alarm, Command, Fact, OperatorCommanded, Place

@@ -10,9 +10,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from msgspec import Struct
 
-from machines.close import Close
-from machines.leg import Leg
-from machines.order import Order
+from machines.close_model import Close
+from machines.leg_model import Leg
+from machines.order_model import Order
 from machines.types import NS
 
 ZERO = Decimal(0)

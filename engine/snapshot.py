@@ -12,9 +12,9 @@ from decimal import Decimal
 from msgspec import Struct
 
 from engine.words import sentence
-from machines.close import Close
+from machines.close_model import Close
 from machines.core import Core
-from machines.leg import Leg
+from machines.leg_model import Leg
 from machines.messages import Alarm
 from machines.table import Transition
 from machines.types import NS, RUNGS

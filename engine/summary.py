@@ -11,9 +11,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from engine.report import CloseReport, LegReport, close_report
 from engine.snapshot import seconds
-from machines.close import Close
+from machines.close_model import Close
 from machines.core import Core
-from machines.order import Order
+from machines.order_model import Order
 
 _UNKNOWN = "unknown"
 

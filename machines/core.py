@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from machines.close import TABLE as CLOSE
-from machines.close import Close
+from machines.close_model import Close
 from machines.env import SEQ_BITS, Env
 from machines.errors import IllegalTransition, InvariantBroken
 from machines.evidence import Evidence
 from machines.holding import Holding
 from machines.leg import TABLE as LEG
-from machines.leg import Leg, is_interested
+from machines.leg_model import Leg, is_interested
 from machines.messages import (
     Alarm,
     CloseRequested,
@@ -40,7 +40,7 @@ from machines.messages import (
     TopSeen,
 )
 from machines.order import TABLE as ORDER
-from machines.order import Order
+from machines.order_model import Order
 from machines.policy.escalating import urgency_of
 from machines.session import TABLE as SESSION
 from machines.session import Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from machines.order import Order
+    from machines.order_model import Order
 
 SEQ_BITS = 40
 

@@ -29,15 +29,15 @@ from machines.messages import (
     TruthRead,
 )
 from machines.order import TABLE as ORDER
-from machines.order import join_fill, join_missing, join_report, trigger_of
+from machines.order_model import join_fill, join_missing, join_report, trigger_of
 from machines.session import TABLE as SESSION
 from machines.types import BUY
 
 if TYPE_CHECKING:
-    from machines.close import Close
+    from machines.close_model import Close
     from machines.env import Env
     from machines.holding import Holding
-    from machines.order import Order
+    from machines.order_model import Order
     from machines.session import Session
     from machines.table import Out
 

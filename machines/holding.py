@@ -12,7 +12,7 @@ from machines.messages import TopSeen
 from machines.types import Instrument, VenueSettings
 
 if TYPE_CHECKING:
-    from machines.leg import Leg
+    from machines.leg_model import Leg
     from machines.session import Session
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from machines.errors import InvariantBroken
 from machines.messages import Arm, Place
-from machines.order import Order
+from machines.order_model import Order
 from machines.policy import pricing
 from machines.policy.gating import book_is_valid, floor_to_lot
 from machines.types import AGGRESSIVE, BUY, MARKET, PASSIVE, RUNGS
 
 if TYPE_CHECKING:
-    from machines.leg import Leg
+    from machines.leg_model import Leg
     from machines.table import Out
 
 #: A marketable price bound needs a reference; without a valid book the mark serves.

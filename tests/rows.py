@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from machines.close import Close
+from machines.close_model import Close
 from machines.core import TABLES, Core
-from machines.leg import Leg
+from machines.leg_model import Leg
 from machines.messages import (
     Arm,
     CloseRequested,
@@ -27,7 +27,7 @@ from machines.messages import (
     TradeRow,
     TruthRead,
 )
-from machines.order import Order
+from machines.order_model import Order
 from machines.table import Out, Transition
 from machines.types import (
     AGGRESSIVE,

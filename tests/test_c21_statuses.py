@@ -11,7 +11,7 @@ from engine.simulation.outcome import OrderRow, TransitionRow
 from engine.simulation.scenario import load_scenario
 from engine.simulation.world import World
 from machines.messages import Command, ReadTruth
-from machines.order import Order
+from machines.order_model import Order
 from machines.types import NS
 
 FIXTURE = Path(__file__).parent / "scenarios" / "fixture.toml"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from machines.close import Close
+from machines.close_model import Close
 from machines.digest import describe
 from machines.messages import CloseRequested, OperatorCommanded, TruthFailed
 from machines.policy.escalating import STUCK

@@ -15,30 +15,33 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
-from engine import journal as module
+from engine import journal as fronts
+from engine import journal_rows as rows
 from engine.journal import (
-    COMMIT_BATCH,
     AsyncJournal,
+    JournalError,
+    MemoryJournal,
+    NullJournal,
+    Record,
+    open_journal,
+    read_journal,
+)
+from engine.journal_connection import COMMIT_BATCH, JournalConnection
+from engine.journal_errors import (
     BrokenChain,
     CorruptJournal,
     DiskFull,
     DuplicateIntent,
     ForeignFile,
-    Head,
-    JournalConnection,
-    JournalError,
     JournalLocked,
     LeaseLost,
-    MemoryJournal,
     NewerJournal,
-    NullJournal,
     ReadOnlyJournal,
-    Record,
     RestoredJournal,
     SequenceGap,
-    open_journal,
-    read_journal,
 )
+from engine.journal_file import EPOCH_MAX
+from engine.journal_rows import Head
 from engine.lock import LockFile
 from machines.messages import (
     Cancel,
@@ -204,7 +207,7 @@ def test_an_abandoned_reading_does_not_hold_back_a_checkpoint(path):
 
 
 def test_a_long_run_keeps_its_log_short(path, monkeypatch):
-    monkeypatch.setattr(module, "_SYNC_CHECKPOINT_BYTES", 100_000)
+    monkeypatch.setattr(fronts, "_SYNC_CHECKPOINT_BYTES", 100_000)
     with closing(open_journal(path, "NORMAL")) as journal:
         records = fill_up(journal, 200)
         assert path.with_name("unwind.db-wal").stat().st_size < 300_000
@@ -568,7 +571,7 @@ def test_a_journal_of_a_newer_program_is_refused(path, written, sql):
 
 
 def test_a_journal_of_another_codec_is_refused(path, monkeypatch):
-    monkeypatch.setattr(module, "CODEC", 2)
+    monkeypatch.setattr(rows, "CODEC", 2)
     with closing(open_journal(path)) as journal:
         fill_up(journal, 1)
     monkeypatch.undo()
@@ -579,7 +582,7 @@ def test_a_journal_of_another_codec_is_refused(path, monkeypatch):
 def test_a_record_that_cannot_be_decoded_is_named(path, monkeypatch):
     with closing(open_journal(path)) as journal:
         fill_up(journal, 2)
-        monkeypatch.setattr(module, "_ENCODER", _OtherEncoder())
+        monkeypatch.setattr(rows, "_ENCODER", _OtherEncoder())
         journal.append([plain(3)])
         with pytest.raises(CorruptJournal, match="batch from record 3"):
             list(journal.read())
@@ -703,7 +706,7 @@ def test_a_file_with_wrong_permissions_is_refused(path, written, mode, kind):
 
 
 def test_a_journal_without_epochs_left_is_refused(path, written):
-    alter(path, f"UPDATE meta SET value = {module.EPOCH_MAX} WHERE key = 'epoch'")  # noqa: S608
+    alter(path, f"UPDATE meta SET value = {EPOCH_MAX} WHERE key = 'epoch'")  # noqa: S608
     with refused(path, JournalError, "begin a new journal"):
         pass
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from machines.digest import describe
-from machines.leg import Leg
+from machines.leg_model import Leg
 from machines.policy.escalating import STUCK
 from machines.types import (
     AGGRESSIVE,

@@ -23,7 +23,7 @@ from machines.messages import (
     OrderSent,
     QueryFailed,
 )
-from machines.order import Order
+from machines.order_model import Order
 from machines.table import Out
 from machines.types import BUY, MS, NS
 from tests.rows import TEN, Bench, kinds, told

@@ -20,7 +20,8 @@ from engine.board import LineBoard, TableBoard, make_board, status_parts
 from engine.clock import Clock, LiveScheduler
 from engine.conductor import EXIT_JOURNAL, Conductor
 from engine.config import load
-from engine.journal import AsyncJournal, DiskFull, JournalError, Record, read_journal
+from engine.journal import AsyncJournal, JournalError, Record, read_journal
+from engine.journal_errors import DiskFull
 from engine.live import Engine
 from engine.recovery import BootError, boot
 from engine.snapshot import Watch, take_snapshot

@@ -1,0 +1,406 @@
+"""The close's actions: what a row that was taken appends; none chooses the next state."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from machines.close_guards import is_settled, judge, judge_at_start
+from machines.close_model import base_rest, mid_base
+from machines.joint import apply_joint
+from machines.leg_model import untradeable
+from machines.messages import (
+    Alarm,
+    Arm,
+    ReadTruth,
+)
+from machines.policy.escalating import first_rung
+from machines.policy.reconciling import (
+    Judgement,
+    ask_again_after,
+)
+from machines.table import Out
+from machines.types import (
+    AGGRESSIVE,
+    MARKET,
+    PASSIVE,
+    URGENCY_RANK,
+)
+
+if TYPE_CHECKING:
+    from transitions import EventData
+
+    from machines.close_model import Close
+    from machines.leg_model import Leg
+
+
+def _ask(close: Close, out: Out, leg: Leg) -> None:
+    out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+
+
+def ask_truth(e: EventData) -> None:
+    """Begin to prepare: what is young enough counts, the rest is asked for."""
+    close, out = e.model, e.args[1]
+    close.wanted_at = out.now - close.settings.truth_max_age_ns
+    close.ask_count = 0
+    close.timers.clear()
+    out.tell(close, "truth")
+
+
+def ask_missing_truth(e: EventData) -> None:
+    """Ask for what is missing or stale: at once the first time, then with back-off."""
+    close, out = e.model, e.args[1]
+    if close.state == "preparing" and not close.ask_count:
+        close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
+        out.commands.append(Arm(close.uid, "silent", due))
+        repeat_reads(e)
+    if "ask" not in close.timers:
+        close.timers["ask"] = due = out.now + ask_again_after(close.ask_count)
+        close.ask_count += 1
+        out.commands.append(Arm(close.uid, "ask", due))
+
+
+def repeat_reads(e: EventData) -> None:
+    """The pause is over: read every leg whose truth is still missing."""
+    close, out = e.model, e.args[1]
+    for leg, count in zip(close.legs, close.agreed, strict=True):
+        if close.state == "reconciling":
+            wanted = count < 2
+        else:
+            wanted = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
+        if wanted:
+            _ask(close, out, leg)
+
+
+def fix_targets(e: EventData) -> None:
+    """Fix what each leg has to close, as its venue confirmed it, and start the legs."""
+    close, out = e.model, e.args[1]
+    close.timers.clear()
+    close.ask_count = 0
+    close.started_at = out.now
+    close.adopting = False
+    numerator, denominator = close.ratio
+    for leg in close.legs:
+        holding = leg.holding
+        verdict = judge_at_start(leg, close.wanted_at)
+        if verdict.kind != "agrees":
+            holding.qty = verdict.qty
+            holding.entry = holding.read_entry or holding.entry
+        keep = 0
+        if numerator != denominator:
+            part = Fraction(abs(holding.qty) * numerator, denominator)
+            lots = int(part) // holding.instrument.lot * holding.instrument.lot
+            keep = (abs(holding.qty) - lots) * (1 if holding.qty > 0 else -1)
+        leg.fix_target(keep)
+    rung = first_rung(close.urgency)
+    close.naked_at = out.now
+    if len(close.legs) == 2:
+        close.entry_imbalance = abs(base_rest(close.legs[0]) + base_rest(close.legs[1]))
+    for leg in close.legs:
+        out.tell(leg, "start", rung)
+    close.note_exposure(out)
+
+
+def end_external(e: EventData) -> None:
+    """Both venues are flat already: end without an order."""
+    e.model.outcome = "external"
+    for leg in e.model.legs:
+        leg.holding.qty = 0
+        leg.fix_target(0)
+    _end(e.model, e.args[1])
+
+
+def end_withdrawn(e: EventData) -> None:
+    """The position is held again, untouched."""
+    e.model.outcome = "withdrawn"
+    _end(e.model, e.args[1])
+
+
+def end_reconciled(e: EventData) -> None:
+    """Two equal reads per leg: name the outcome and book what cannot be traded as dust."""
+    close, out = e.model, e.args[1]
+    dusty = False
+    for leg in close.legs:
+        holding = leg.holding
+        rest = leg.rest
+        if rest:
+            dusty = True
+            if holding.dust != rest:
+                base = leg.instrument.base(rest)
+                value = leg.instrument.notional(
+                    abs(rest), mid_base(leg) * leg.instrument.multiplier
+                )
+                text = f"{leg.id} {base:f} ({value:.2f}): {untradeable(leg)}"
+                out.commands.append(Alarm(out.now, "dust", close.id, text))
+        holding.dust = rest
+    if close.outcome not in ("external", "withdrawn") or dusty:
+        partial = close.ratio[0] != close.ratio[1]
+        close.outcome = "dust" if dusty else "partial" if partial else "flat"
+    _end(close, out)
+
+
+def _end(close: Close, out: Out) -> None:
+    close.timers.clear()
+    close.ended_at = out.now
+    close.withdrawing = False
+    for leg in close.legs:
+        if leg.holding.owner is leg:
+            leg.holding.owner = None
+    close.note_exposure(out)
+
+
+def follow_legs(e: EventData) -> None:
+    """Account the exposure and apply the joint table until nothing changes."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    if len(close.legs) == 2 and not close.withdrawing:
+        apply_joint(close, out)
+        for leg in close.legs:
+            if leg.balancing and leg.state == "waiting":
+                out.tell(leg, "recheck")
+
+
+def begin_reconciling(e: EventData) -> None:
+    """Every leg has ended: ask the venues for what is left."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    _read_afresh(close, out)
+
+
+def begin_again(e: EventData) -> None:
+    """A fill arrived after the end: own the positions again and ask the venues."""
+    close, out = e.model, e.args[1]
+    close.ended_at = 0
+    for leg in close.legs:
+        if leg.holding.owner is None:
+            leg.holding.owner = leg
+    close.note_exposure(out)
+    _read_afresh(close, out)
+
+
+def _read_afresh(close: Close, out: Out) -> None:
+    close.wanted_at = out.now
+    close.ask_count = 0
+    close.timers.pop("ask", None)
+    close.agreed = [0] * len(close.legs)
+    close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
+    out.commands.append(Arm(close.uid, "silent", due))
+    for leg in close.legs:
+        _ask(close, out, leg)
+
+
+def account(e: EventData) -> None:
+    """Account the exposure; nothing else follows."""
+    e.model.note_exposure(e.args[1])
+
+
+def restart_reads(e: EventData) -> None:
+    """Something moved while the venues were being read: the reads count for nothing."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    _read_afresh(close, out)
+
+
+def count_read(e: EventData) -> None:
+    """Count an agreeing read, adopt a confirmed smaller position, or ask again.
+
+    A read of a venue that is not trusted counts for nothing: its view may lack orders and trades.
+    """
+    close, leg, out = e.model, e.args[0], e.args[1]
+    holding = leg.holding
+    verdict = judge(leg, close.wanted_at) if holding.session.trusted else Judgement("unknown")
+    number = leg.number
+    if verdict.kind == "smaller":
+        holding.qty = verdict.qty
+        close.agreed[number] = 2
+        close.note_exposure(out)
+    elif verdict.kind == "agrees":
+        close.agreed[number] += 1
+        if close.agreed[number] < 2:
+            _ask(close, out, leg)
+    else:
+        ask_missing_truth(e)
+        return
+    if min(close.agreed) >= 2:
+        out.tell(close, "evidence")
+
+
+def start_round(e: EventData) -> None:
+    """Back to the ladder, at market, for exactly what the venues say is left."""
+    close, out = e.model, e.args[1]
+    close.rounds += 1
+    close.timers.clear()
+    for leg in close.legs:
+        leg.aim()
+        if not is_settled(leg):
+            out.tell(leg, "start", MARKET)
+
+
+def give_up_rounds(e: EventData) -> None:
+    """Rounds are used up: leave the rest to the slow retries and call a person."""
+    close, out = e.model, e.args[1]
+    close.timers.clear()
+    for leg in close.legs:
+        leg.aim()
+        if not is_settled(leg):
+            out.tell(leg, "exhaust")
+    _alarm(close, out, "stuck", _naked_text(close))
+
+
+def raise_stuck(e: EventData) -> None:
+    """Say how much is naked and since when; the close stays alive."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    _alarm(close, out, "stuck", _naked_text(close))
+
+
+def freeze(e: EventData) -> None:
+    """Foreign activity: hold the legs back and let an operator decide."""
+    close, out = e.model, e.args[1]
+    close.timers.clear()
+    parts = []
+    for leg in close.legs:
+        out.tell(leg, "hold")
+        if leg.holding.foreign or judge(leg, close.wanted_at).kind == "larger":
+            base = leg.instrument.base
+            read = leg.holding.read_qty
+            shown = "unknown" if read is None else f"{base(read):f}"
+            parts.append(f"{leg.id}: venue {shown}, known {base(leg.holding.qty):f}")
+    _alarm(close, out, "foreign_exposure", "; ".join(parts) or close.foreign_text)
+
+
+def quarantine(e: EventData) -> None:
+    """A bug of ours: create nothing more, cancel what rests, keep applying evidence."""
+    close, out = e.model, e.args[1]
+    close.timers.clear()
+    for leg in close.legs:
+        out.tell(leg, "hold")
+        for order in leg.orders:
+            if order.alive:
+                out.tell(order, "cancel_asked")
+
+
+def cancel_revived(e: EventData) -> None:
+    """Nothing is placed by a quarantined close; what turns out to be alive is cancelled."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+
+
+def resume_frozen(e: EventData) -> None:
+    """The operator adopts what the venues say: read them anew and close all of it."""
+    close, out = e.model, e.args[1]
+    close.adopting = True
+    close.alarmed.discard("foreign_exposure")
+    for leg in close.legs:
+        leg.held = False
+    ask_truth(e)
+    close.wanted_at = out.now
+
+
+def write_off(e: EventData) -> None:
+    """The operator takes the rest over: end without touching it, and let the legs rest."""
+    close, out = e.model, e.args[1]
+    close.outcome = "external"
+    close.written_off = True
+    for leg in close.legs:
+        out.tell(leg, "hold")
+    _end(close, out)
+
+
+def begin_withdrawal(e: EventData) -> None:
+    """Cancel everything and await it; the position is held again."""
+    close, out = e.model, e.args[1]
+    close.withdrawing = True
+    for leg in close.legs:
+        out.tell(leg, "hold")
+
+
+def abandon_withdrawal(e: EventData) -> None:
+    """Something filled first: finish what was begun."""
+    close, out = e.model, e.args[1]
+    close.withdrawing = False
+    for leg in close.legs:
+        if leg.state == "idle":
+            out.tell(leg, "start", AGGRESSIVE)
+
+
+def raise_urgency(e: EventData) -> None:
+    """A second request: higher urgency moves each leg that is below its first rung."""
+    close, request, out = e.model, e.args[0], e.args[1]
+    urgency, reason = request
+    if URGENCY_RANK[urgency] <= URGENCY_RANK[close.urgency]:
+        return
+    close.urgency = urgency
+    close.reason = reason
+    if close.withdrawing:
+        close.withdrawing = False
+    rung = first_rung(urgency)
+    for leg in close.legs:
+        if leg.held and not leg.ended:
+            leg.held = False
+        out.tell(leg, "start" if leg.state == "idle" and close.started_at else "escalate", rung)
+
+
+def escalate_in_order(e: EventData) -> None:
+    """The passive time is over: every leg still passive escalates, the lagging one first."""
+    close, out = e.model, e.args[1]
+    due = [
+        leg
+        for leg in close.legs
+        if leg.rung == PASSIVE and not leg.ended and leg.timers.get("deadline", out.now) <= out.now
+    ]
+    lagging = close.lagging()
+    if lagging in due:
+        due.remove(lagging)
+        due.insert(0, lagging)
+    for leg in due:
+        out.tell(leg, "escalate", AGGRESSIVE)
+
+
+def spend_budget(e: EventData) -> None:
+    """The exposure budget is spent: alarm, and the lagging leg goes one rung up."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    _alarm(close, out, "naked", _naked_text(close))
+    leg = close.lagging()
+    if leg is None or leg.sibling is None or leg.ended:
+        return
+    leg.balancing = True
+    out.tell(leg, "escalate", min(leg.rung + 1, MARKET))
+
+
+def call_person(e: EventData) -> None:
+    """A venue has been silent for `alarm_after_s`: say which, once."""
+    close, out = e.model, e.args[1]
+    for leg in close.legs:
+        if close.state == "preparing":
+            missing = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
+        else:
+            missing = close.agreed[leg.number] < 2
+        if missing:
+            _alarm(close, out, "venue_degraded", f"{leg.venue.name}: no usable read of {leg.id}")
+
+
+def retry_stuck(e: EventData) -> None:
+    """An operator asks for another try, now."""
+    close, out = e.model, e.args[1]
+    for leg in close.legs:
+        out.tell(leg, "retry_asked")
+
+
+def ignore(e: EventData) -> None:
+    """Nothing to do: the fact is recorded and changes no state."""
+
+
+def _alarm(close: Close, out: Out, kind: str, text: str) -> None:
+    if kind not in close.alarmed:
+        close.alarmed.add(kind)
+        since = close.naked_since if kind in ("naked", "stuck") else 0
+        out.commands.append(Alarm(out.now, kind, close.id, text, since))
+
+
+def _naked_text(close: Close) -> str:
+    legs = ", ".join(
+        f"{leg.id} {leg.instrument.base(leg.rest):f}" for leg in close.legs if leg.rest
+    )
+    return f"open: {legs or 'nothing'}; naked {close.naked:f}"

@@ -1,0 +1,217 @@
+"""The close's guards and what they read: pure predicates over legs and truth reads.
+
+None changes anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from machines.policy.escalating import existing_rung, first_rung
+from machines.policy.gating import below_minimum, floor_to_lot
+from machines.policy.reconciling import (
+    Judgement,
+    judge_read,
+)
+from machines.types import (
+    AGGRESSIVE,
+    MARKET,
+    PASSIVE,
+)
+
+if TYPE_CHECKING:
+    from transitions import EventData
+
+    from machines.close_model import Close
+    from machines.leg_model import Leg
+
+
+ENDED = ("done", "dust")
+
+
+def judge(leg: Leg, since: int) -> Judgement:
+    """What the newest read of the leg's instrument says, if it was asked at or after `since`."""
+    holding = leg.holding
+    if holding.read_sent_at < since or not holding.read_at:
+        return Judgement("unknown")
+    verdict = judge_read(
+        believed=holding.qty,
+        read_qty=holding.read_qty,
+        complete=holding.read_ok,
+        sent_at=holding.read_sent_at,
+        taken_at=holding.read_taken_at,
+        last_fill_at=holding.last_fill_at,
+        last_fill_venue_at=holding.last_fill_venue_at,
+        read_lag_ns=leg.venue.read_lag_ns,
+    )
+    if verdict.kind in ("smaller", "larger") and holding.read_equal < 2:
+        return Judgement("unknown")
+    return verdict
+
+
+def judge_at_start(leg: Leg, since: int) -> Judgement:
+    """As `judge`, but a young read that agreed when it came still counts after fills of our own."""
+    holding = leg.holding
+    if holding.read_agreed and holding.read_ok and holding.read_sent_at >= since:
+        return Judgement("agrees", holding.qty)
+    return judge(leg, since)
+
+
+def is_settled(leg: Leg) -> bool:
+    """Nothing tradeable left on the leg, as far as we believe."""
+    holding = leg.holding
+    rest = leg.rest
+    if rest == 0:
+        return True
+    book = leg.book
+    price = (book.ask if rest < 0 else book.bid) or book.mark
+    size = floor_to_lot(abs(rest), holding.instrument)
+    return (
+        below_minimum(size, price, holding.instrument, holding.instrument.reduce_only_exempt) != ""
+    )
+
+
+def truth_is_foreign(e: EventData) -> bool:
+    """A venue holds more than we know of, the other side, or orders that are not ours.
+
+    What an operator has told the close to adopt is not foreign while it prepares.
+    """
+    close = e.model
+    if close.adopting:
+        return False
+    look = judge_at_start if close.state == "preparing" else judge
+    for leg in close.legs:
+        if leg.holding.foreign or look(leg, close.wanted_at).kind == "larger":
+            return True
+    return False
+
+
+def truth_is_missing(e: EventData) -> bool:
+    """Not every leg has a complete, usable read that is young enough."""
+    close = e.model
+    for leg in close.legs:
+        if not leg.holding.session.trusted:
+            return True
+        if judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale"):
+            return True
+    return False
+
+
+def nothing_to_close(e: EventData) -> bool:
+    """Every leg is explicitly flat at its venue already."""
+    close = e.model
+    return all(judge_at_start(leg, close.wanted_at).qty == 0 for leg in close.legs)
+
+
+def starts_passive(e: EventData) -> bool:
+    """The urgency's first rung is passive_limit, and it exists."""
+    return _first(e.model) == PASSIVE
+
+
+def starts_aggressive(e: EventData) -> bool:
+    """The urgency's first rung is aggressive_limit, and it exists."""
+    return _first(e.model) == AGGRESSIVE
+
+
+def _first(close: Close) -> int:
+    return existing_rung(first_rung(close.urgency), close.settings)
+
+
+def was_withdrawn(e: EventData) -> bool:
+    """The close was withdrawn, nothing has filled, and no order is left."""
+    close = e.model
+    if not close.withdrawing:
+        return False
+    return all(leg.state == "idle" for leg in close.legs) and _untouched(close)
+
+
+def withdrawal_failed(e: EventData) -> bool:
+    """Something filled while the close was being withdrawn; it goes on."""
+    close = e.model
+    if not close.withdrawing or _untouched(close):
+        return False
+    return all(leg.state == "idle" or leg.ended for leg in close.legs)
+
+
+def _untouched(close: Close) -> bool:
+    return all(leg.holding.qty == leg.start_qty for leg in close.legs)
+
+
+def all_legs_ended(e: EventData) -> bool:
+    """Every leg is done or dust."""
+    for leg in e.model.legs:  # noqa: SIM110 - asked on every row; a generator costs thrice as much
+        if leg.state not in ENDED:
+            return False
+    return True
+
+
+def a_leg_is_stuck(e: EventData) -> bool:
+    """A leg's ladder is exhausted and no other leg is still on its ladder."""
+    stuck = False
+    for leg in e.model.legs:
+        if leg.state == "stuck":
+            stuck = True
+        elif leg.state not in ENDED:
+            return False
+    return stuck
+
+
+def furthest_is_market(e: EventData) -> bool:
+    """The furthest leg is on market."""
+    return _furthest(e.model) == MARKET
+
+
+def furthest_is_aggressive(e: EventData) -> bool:
+    """The furthest leg is on aggressive_limit."""
+    return _furthest(e.model) == AGGRESSIVE
+
+
+def _furthest(close: Close) -> int:
+    furthest = PASSIVE
+    for leg in close.legs:
+        if leg.rung > furthest and leg.state not in ENDED:
+            furthest = leg.rung
+    return furthest
+
+
+def may_be_withdrawn(e: EventData) -> bool:
+    """Urgency normal, first rung, nothing filled on any leg."""
+    close = e.model
+    return close.urgency == "normal" and _untouched(close) and not close.withdrawing
+
+
+def evidence_is_incomplete(e: EventData) -> bool:
+    """Two equal reads of every leg are not there yet, or an order of a leg may still fill."""
+    close: Close = e.model
+    return min(close.agreed) < 2 or any(order.alive for leg in close.legs for order in leg.orders)
+
+
+def reads_left_just_now(e: EventData) -> bool:
+    """The reads were asked for at this very instant: they see whatever moved."""
+    close: Close = e.model
+    now: int = e.args[1].now
+    return close.wanted_at == now
+
+
+def was_written_off(e: EventData) -> bool:
+    """An operator took over what was left."""
+    written_off: bool = e.model.written_off
+    return written_off
+
+
+def rest_is_tradeable(e: EventData) -> bool:
+    """The venues agree that something is left which can be traded, and rounds are left."""
+    close = e.model
+    return _has_rest(close) and close.rounds < close.settings.residual_rounds_max
+
+
+def rest_exceeds_rounds(e: EventData) -> bool:
+    """Something tradeable is left after `residual_rounds_max` rounds."""
+    return _has_rest(e.model)
+
+
+def _has_rest(close: Close) -> bool:
+    for leg in close.legs:  # noqa: SIM110 - as above
+        if leg.rest and not is_settled(leg):
+            return True
+    return False

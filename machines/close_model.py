@@ -1,0 +1,237 @@
+"""What a close knows, and its arithmetic over facts: exposure, break-even, realised result.
+
+Money is `Decimal` in quote currency. It decides nothing by itself.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from machines.leg_model import Leg
+from machines.messages import (
+    Arm,
+)
+from machines.policy import pricing
+from machines.policy.gating import below_minimum, floor_to_lot
+from machines.table import Out
+from machines.types import (
+    NS,
+    PairSettings,
+    Urgency,
+)
+
+if TYPE_CHECKING:
+    from machines.env import Env
+    from machines.holding import Holding
+    from machines.leg_model import Leg
+
+
+ZERO = Decimal(0)
+BILLION = Decimal(NS)
+
+
+class Close:
+    """One close of a pair or of a single position."""
+
+    __slots__ = (
+        "adopting", "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since",
+        "ended_at", "entry_imbalance", "env", "foreign_text", "id", "legs", "naked", "naked_at",
+        "naked_base_ns", "naked_max", "naked_since", "naked_usd_ns", "number", "outcome", "ratio",
+        "reason", "requested_at", "retired", "rounds", "settings", "spread_waived", "started_at",
+        "state", "timers", "uid", "urgency", "usd_rate", "wanted_at", "withdrawing", "written_off",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        pair: PairSettings,
+        number: int,
+        holdings: list[Holding],
+        env: Env,
+        reason: str,
+        urgency: Urgency,
+        ratio: tuple[int, int],
+        now: int,
+    ) -> None:
+        self.id = pair.name
+        self.number = number
+        self.settings = pair.close
+        self.env = env
+        self.uid = env.enlist(self)
+        self.state = self.dwelling = "preparing"
+        self.dwelling_since = now
+        self.dwell: dict[str, int] = {}
+        self.reason = reason
+        self.urgency: Urgency = urgency
+        self.ratio = ratio
+        self.requested_at = now
+        self.started_at = 0
+        self.ended_at = 0
+        self.outcome = ""
+        self.timers: dict[str, int] = {}
+        self.spread_waived = False
+        self.withdrawing = False
+        self.adopting = False
+        self.written_off = False
+        self.rounds = 0
+        self.wanted_at = now - pair.close.truth_max_age_ns
+        self.ask_count = 0
+        self.agreed: list[int] = [0] * len(holdings)
+        self.retired = False
+        self.alarmed: set[str] = set()
+        self.foreign_text = ""
+        self.naked = ZERO
+        self.naked_at = now
+        self.naked_since = now
+        self.naked_base_ns = ZERO
+        self.naked_usd_ns = ZERO
+        self.naked_max = ZERO
+        self.usd_rate = ZERO
+        self.entry_imbalance = ZERO
+        self.legs = tuple(
+            Leg(self, number, holding, env) for number, holding in enumerate(holdings)
+        )
+        if len(self.legs) == 2:
+            self.legs[0].sibling, self.legs[1].sibling = self.legs[1], self.legs[0]
+        for leg in self.legs:
+            leg.holding.owner = leg
+
+    def note_state(self, now: int) -> None:
+        """Account the time spent in the state that was just left."""
+        spent = self.dwell.get(self.dwelling, 0)
+        self.dwell[self.dwelling] = spent + now - self.dwelling_since
+        self.dwelling = self.state
+        self.dwelling_since = now
+
+    # ------------------------------------------------------------ exposure
+
+    def note_exposure(self, out: Out) -> None:
+        """Account the naked quantity since the last change and arm the budget's timer.
+
+        Naked is the net base quantity of two legs; a single position has nothing to be naked of.
+        """
+        if len(self.legs) < 2:
+            return
+        now = out.now
+        elapsed = now - self.naked_at
+        if elapsed and self.naked:
+            self.naked_base_ns += self.naked * elapsed
+            self.naked_usd_ns += self.usd_rate * elapsed
+        self.naked_at = now
+        first, second = self.legs
+        net = base_rest(first) + base_rest(second)
+        naked = abs(net)
+        if naked and not self.naked:
+            self.naked_since = now
+        self.naked = naked
+        if naked > self.naked_max:
+            self.naked_max = naked
+        if not naked or self.state in ("preparing", "reconciled"):
+            self.timers.pop("budget", None)
+            self.usd_rate = ZERO
+            return
+        self.usd_rate = naked * mid_base(first)
+        left = self.settings.naked_budget_usd_s * BILLION - self.naked_usd_ns
+        if self.usd_rate and left > 0 and "naked" not in self.alarmed:
+            self.timers["budget"] = due = now + int(left / self.usd_rate) + 1
+            out.commands.append(Arm(self.uid, "budget", due))
+
+    def lagging(self) -> Leg | None:
+        """The leg with more left to do in base units, None when they are even."""
+        if len(self.legs) < 2:
+            return None
+        first, second = (abs(base_rest(leg)) for leg in self.legs)
+        if first == second:
+            return None
+        return self.legs[0] if first > second else self.legs[1]
+
+    def lag_of(self, leg: Leg) -> int:
+        """By how many units a leg lags its sibling, as far as that could be sent; else 0."""
+        sibling = leg.sibling
+        per_unit = base_per_unit(leg)
+        if sibling is None or not per_unit:
+            return leg.remaining
+        behind = abs(base_rest(leg)) - abs(base_rest(sibling))
+        size = floor_to_lot(int(behind / per_unit), leg.instrument) if behind > 0 else 0
+        book, exempt = leg.book, leg.instrument.reduce_only_exempt
+        return 0 if below_minimum(size, book.bid or book.mark, leg.instrument, exempt) else size
+
+    def break_even_base(self, leg: Leg) -> Decimal | None:
+        """Price per base unit at which the pair's realised result is zero, None if unknown.
+
+        With both entries known it is solved over both legs' fills and fees; otherwise it is the
+        sibling's average fill adjusted by both fees.
+        """
+        sibling = leg.sibling
+        if sibling is None or not sibling.ended:
+            return None
+        average = _average_base(sibling)
+        if average is None:
+            return None
+        own, other = leg.holding.entry, sibling.holding.entry
+        fee = leg.instrument.taker_fee_bps
+        if own is None or other is None:
+            sibling_fee = _paid_bps(sibling)
+            return pricing.break_even_from_sibling(leg.side, average, sibling_fee, fee)
+        realised = ZERO
+        for each in self.legs:
+            realised += _realised(each)
+        entry = leg.instrument.base_price(own)
+        rest = leg.remaining * base_per_unit(leg)
+        return pricing.break_even_from_entries(leg.side, entry, rest, fee, realised)
+
+
+def base_per_unit(leg: Leg) -> Decimal:
+    """Base quantity of one unit; for an inverse contract at the present mid."""
+    instrument = leg.instrument
+    if instrument.type == "inverse":
+        mid = mid_base(leg)
+        return instrument.base(1) / mid if mid else ZERO
+    return instrument.base(1)
+
+
+def base_rest(leg: Leg) -> Decimal:
+    return leg.rest * base_per_unit(leg)
+
+
+def mid_base(leg: Leg) -> Decimal:
+    book, instrument = leg.book, leg.instrument
+    mid = Decimal(book.bid + book.ask) / 2 if book.bid and book.ask else Decimal(book.mark)
+    return instrument.base_price(mid * instrument.tick)
+
+
+def _average_base(leg: Leg) -> Decimal | None:
+    """Average fill price of the leg per base unit; None before a fill or while unknown."""
+    value, units = 0, 0
+    for order in leg.orders:
+        if order.cum and order.traded != order.cum:
+            return None
+        value += order.value
+        units += order.traded
+    if not units:
+        return None
+    return leg.instrument.base_price(Decimal(value) / units * leg.instrument.tick)
+
+
+def _paid_bps(leg: Leg) -> Decimal:
+    """Fee rate the leg really paid, in bps of its traded value."""
+    fees = notional = ZERO
+    instrument = leg.instrument
+    for order in leg.orders:
+        if order.traded:
+            fees += order.fees
+            price = Decimal(order.value) / order.traded * instrument.tick
+            notional += instrument.notional(order.traded, price)
+    return fees * 10_000 / notional if notional else ZERO
+
+
+def _realised(leg: Leg) -> Decimal:
+    """What the leg's fills earned against its entry, less the fees paid, in quote currency."""
+    entry = leg.holding.entry or ZERO
+    instrument = leg.instrument
+    total = ZERO
+    for order in leg.orders:
+        if order.traded:
+            price = Decimal(order.value) / order.traded * instrument.tick
+            total += instrument.result(-order.side * order.traded, entry, price) - order.fees
+    return total

@@ -1,0 +1,300 @@
+"""The leg's actions: what a row that was taken appends; none chooses the next state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from machines.leg_guards import ended_whole
+from machines.leg_model import FREE, attempts_spent, rung_after, shut_by
+from machines.messages import (
+    Arm,
+    ReadRules,
+    ReadTruth,
+)
+from machines.placing import place
+from machines.policy.escalating import existing_rung
+from machines.table import Out
+from machines.types import (
+    AGGRESSIVE,
+    MARKET,
+    PASSIVE,
+    READ_FIRST,
+    REFRESH_RULES,
+)
+
+if TYPE_CHECKING:
+    from transitions import EventData
+
+    from machines.leg_model import Leg
+
+
+def enter_passive(e: EventData) -> None:
+    """Start the passive rung: fresh counters, its deadline, an attempt."""
+    _enter(e.model, PASSIVE, e.args[1])
+
+
+def enter_aggressive(e: EventData) -> None:
+    """Start the aggressive rung: fresh counters, its deadline, an attempt."""
+    _enter(e.model, AGGRESSIVE, e.args[1])
+
+
+def enter_market(e: EventData) -> None:
+    """Start the market rung: fresh counters, an attempt; it is bounded by attempts, not time."""
+    _enter(e.model, MARKET, e.args[1])
+
+
+def _enter(leg: Leg, rung: int, out: Out) -> None:
+    settings = leg.settings
+    timers = leg.timers
+    timers.clear()
+    leg.rung = rung
+    leg.next_rung = FREE
+    leg.held = False
+    leg._reset()
+    if rung != MARKET:
+        span = settings.passive_limit if rung == PASSIVE else settings.aggressive_limit
+        timers["deadline"] = due = out.now + span.timeout_ns
+        out.commands.append(Arm(leg.uid, "deadline", due))
+    _watch(leg, rung == PASSIVE and settings.passive_limit.requotes_max > 0)
+    out.tell(leg, "attempt_due")
+    if rung != PASSIVE:
+        out.tell(leg.close, "leg_moved", leg)
+
+
+def go_on(e: EventData) -> None:
+    """Go on at the same rung, or start the higher one that was decided meanwhile."""
+    leg, out = e.model, e.args[1]
+    target = max(leg.next_rung, leg.rung)
+    if target > leg.rung:
+        _enter(leg, target, out)
+        return
+    leg.next_rung = FREE
+    out.tell(leg, "attempt_due")
+
+
+def resume_after_doubt(e: EventData) -> None:
+    """The doubtful order is dead: go on, after a pause when nobody had asked for its end."""
+    leg, order = e.model, e.args[0]
+    if max(leg.next_rung, leg.rung) > leg.rung or order.cancel_wanted or ended_whole(e):
+        go_on(e)
+    else:
+        pause(e)
+
+
+def place_order(e: EventData) -> None:
+    """Record and send one order for the remainder at the rung's price."""
+    place(e.model, e.args[1])
+
+
+def pause(e: EventData) -> None:
+    """Wait `backoff_ms` after a refusal; read position or rules first where the reason asks."""
+    leg, order, out = e.model, e.args[0], e.args[1]
+    leg.refusals += 1
+    leg.timers.pop("attempt", None)
+    leg.timers["pause"] = due = out.now + leg.settings.backoff_ns
+    out.commands.append(Arm(leg.uid, "pause", due))
+    if order.end_reason in READ_FIRST:
+        leg.read_after = out.now
+        out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+    if order.end_reason in REFRESH_RULES and not leg.holding.rules_asked:
+        leg.holding.rules_asked = True
+        out.commands.append(ReadRules(out.now, leg.instrument.index))
+
+
+def try_again(e: EventData) -> None:
+    """Ask for the next attempt at once."""
+    leg, out = e.model, e.args[1]
+    leg.timers.pop("attempt", None)
+    out.tell(leg, "attempt_due")
+
+
+def resume_live(e: EventData) -> None:
+    """The order is known to rest again: give the attempt its time anew."""
+    leg, out = e.model, e.args[1]
+    settings = leg.settings
+    if leg.rung != PASSIVE:
+        rung = settings.aggressive_limit if leg.rung == AGGRESSIVE else settings.market
+        leg.timers["attempt"] = due = out.now + rung.attempt_timeout_ns
+        out.commands.append(Arm(leg.uid, "attempt", due))
+
+
+def withdraw_for_step(e: EventData) -> None:
+    """The attempt's own time ran out: cancel, then one step further, or the next rung."""
+    leg = e.model
+    leg.next_rung = rung_after(leg) if attempts_spent(leg) else FREE
+    leg.step += 1
+    _withdraw(e)
+
+
+def withdraw_for_next_rung(e: EventData) -> None:
+    """The rung's time is over: cancel, then the next rung."""
+    leg = e.model
+    leg.next_rung = max(leg.next_rung, rung_after(leg))
+    _withdraw(e)
+
+
+def withdraw_for_asked_rung(e: EventData) -> None:
+    """Cancel, then the rung that was asked for."""
+    leg = e.model
+    leg.next_rung = max(leg.next_rung, existing_rung(e.args[0], leg.settings))
+    _withdraw(e)
+
+
+def withdraw_for_requote(e: EventData) -> None:
+    """Cancel the order that was left behind, then quote anew at this rung."""
+    e.model.requotes += 1
+    _withdraw(e)
+
+
+def withdraw_repriced(e: EventData) -> None:
+    """Treat a silent re-pricing as a refusal: cancel, count it, quote anew or escalate."""
+    leg = e.model
+    leg.refusals += 1
+    if leg.refusals > leg.settings.passive_limit.post_only_rejects_max:
+        leg.next_rung = max(leg.next_rung, rung_after(leg))
+    _withdraw(e)
+
+
+def withdraw(e: EventData) -> None:
+    """Cancel the live order and await its end."""
+    _withdraw(e)
+
+
+def withdraw_and_hold(e: EventData) -> None:
+    """Cancel the live order and stay without one afterwards."""
+    e.model.held = True
+    _withdraw(e)
+
+
+def _withdraw(e: EventData) -> None:
+    leg, out = e.model, e.args[1]
+    timers = leg.timers
+    timers.pop("attempt", None)
+    timers.pop("pause", None)
+    if leg.order is not None:
+        out.tell(leg.order, "cancel_asked")
+
+
+def hold(e: EventData) -> None:
+    """Stay without order from now on."""
+    leg, out = e.model, e.args[1]
+    leg.held = True
+    leg.timers.clear()
+    out.tell(leg.close, "leg_moved", leg)
+
+
+def hold_later(e: EventData) -> None:
+    """Stay without order once the present one is dead."""
+    leg, out = e.model, e.args[1]
+    leg.held = True
+    if leg.order is not None and leg.order.alive:
+        out.tell(leg.order, "cancel_asked")
+
+
+def enter_doubt(e: EventData) -> None:
+    """Place nothing until the order's fate is known; a second live order is cancelled too."""
+    leg, order, out = e.model, e.args[0], e.args[1]
+    for tag in ("attempt", "pause", "gate", "retry"):
+        leg.timers.pop(tag, None)
+    if leg.order is not None and leg.order is not order and leg.order.alive:
+        out.tell(leg.order, "cancel_asked")
+
+
+def wish_next_rung(e: EventData) -> None:
+    """Remember that the rung is over; cancel what is in doubt."""
+    leg, out = e.model, e.args[1]
+    leg.next_rung = max(leg.next_rung, rung_after(leg))
+    if leg.order is not None and leg.order.alive:
+        out.tell(leg.order, "cancel_asked")
+
+
+def wish_asked_rung(e: EventData) -> None:
+    """Remember the higher rung that was asked for; cancel what is in doubt."""
+    leg, out = e.model, e.args[1]
+    leg.next_rung = max(leg.next_rung, existing_rung(e.args[0], leg.settings))
+    if leg.next_rung > leg.rung and leg.order is not None and leg.order.alive:
+        out.tell(leg.order, "cancel_asked")
+
+
+def wait(e: EventData) -> None:
+    """Wait for the gate; a wide spread only for `spread_wait_s`."""
+    leg, out = e.model, e.args[1]
+    leg.wait_reason = shut_by(leg, out.now)
+    if leg.wait_reason == "balanced":
+        # Nothing is naked and nothing is due: the sibling's own deadline ends this wait.
+        leg.timers.pop("deadline", None)
+    if leg.wait_reason == "spread":
+        leg.timers["gate"] = due = out.now + leg.settings.spread_wait_ns
+        out.commands.append(Arm(leg.uid, "gate", due))
+    _watch(leg, True)
+
+
+def leave_wait(e: EventData) -> None:
+    """The gate opened: an attempt is due."""
+    leg, out = e.model, e.args[1]
+    leg.wait_reason = ""
+    leg.timers.pop("gate", None)
+    if leg.rung == AGGRESSIVE and "deadline" not in leg.timers:
+        leg.timers["deadline"] = due = out.now + leg.settings.aggressive_limit.timeout_ns
+        out.commands.append(Arm(leg.uid, "deadline", due))
+    _watch(leg, leg.rung == PASSIVE and leg.settings.passive_limit.requotes_max > 0)
+    out.tell(leg, "attempt_due")
+
+
+def waive_spread(e: EventData) -> None:
+    """The wait for a narrower spread is over: it no longer binds this close."""
+    e.model.close.spread_waived = True
+
+
+def finish(e: EventData) -> None:
+    """Nothing left to do: no timers, no watch, tell the close."""
+    leg, out = e.model, e.args[1]
+    leg.timers.clear()
+    leg.retrying = False
+    _watch(leg, False)
+    out.tell(leg.close, "leg_moved", leg)
+
+
+def give_up(e: EventData) -> None:
+    """The ladder is exhausted: one market order every `stuck_retry_s` from now on."""
+    leg, out = e.model, e.args[1]
+    leg.timers.clear()
+    leg.next_rung = FREE
+    base = leg.retried_at if leg.retrying else out.now
+    leg.retrying = False
+    leg.timers["retry"] = due = max(base + leg.settings.stuck_retry_ns, out.now)
+    out.commands.append(Arm(leg.uid, "retry", due))
+    out.tell(leg.close, "leg_moved", leg)
+
+
+def retry(e: EventData) -> None:
+    """One more market order for what remains."""
+    leg, out = e.model, e.args[1]
+    _enter(leg, MARKET, out)
+    leg.retrying = True
+    leg.retried_at = out.now
+
+
+def tell_close(e: EventData) -> None:
+    """Pass the change on to the close."""
+    leg, out = e.model, e.args[1]
+    out.tell(leg.close, "leg_moved", leg)
+
+
+def tell_passive_over(e: EventData) -> None:
+    """Let the close decide who escalates first."""
+    leg, out = e.model, e.args[1]
+    out.tell(leg.close, "passive_over", leg)
+
+
+def ignore(e: EventData) -> None:
+    """Nothing to do: the fact is recorded and changes no state."""
+
+
+def _watch(leg: Leg, wanted: bool) -> None:
+    watchers = leg.book.watchers
+    if wanted:
+        if leg not in watchers:
+            watchers.append(leg)
+    elif leg in watchers:
+        watchers.remove(leg)

@@ -1,0 +1,204 @@
+"""What a leg knows, and the views that guards and actions share; it decides nothing by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from machines.placing import passive_ticks
+from machines.policy.escalating import STUCK, existing_rung
+from machines.policy.gating import below_minimum, book_is_valid, floor_to_lot, gate, spread_is_wide
+from machines.policy.pricing import cap_from, has_moved_away
+from machines.types import (
+    AGGRESSIVE,
+    BUY,
+    MARKET,
+    PASSIVE,
+    SELL,
+)
+
+if TYPE_CHECKING:
+    from machines.close_model import Close
+    from machines.env import Env
+    from machines.holding import Holding
+    from machines.order_model import Order
+
+
+FREE = -1
+ENDED = ("done", "dust")
+
+
+class Leg:
+    """One leg of a close. Quantities in units, prices in ticks, times in ns."""
+
+    __slots__ = (
+        "attempts", "attempts_total", "balancing", "book", "cap", "close", "env", "external",
+        "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung", "number",
+        "order", "orders", "quoted_at", "read_after", "refusals", "requotes", "retried_at",
+        "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
+        "starts_at_break_even", "state", "step", "timers", "uid", "venue", "wait_reason",
+    )  # fmt: skip
+
+    def __init__(self, close: Close, number: int, holding: Holding, env: Env) -> None:
+        self.close = close
+        self.number = number
+        self.holding = holding
+        self.env = env
+        self.book = holding.book
+        self.instrument = holding.instrument
+        self.venue = holding.venue
+        self.settings = close.settings
+        self.id = holding.instrument.key
+        self.uid = env.enlist(self)
+        self.sibling: Leg | None = None
+        self.state = "idle"
+        self.timers: dict[str, int] = {}
+        self.order: Order | None = None
+        self.orders: list[Order] = []
+        self.attempts_total = 0
+        self.start_qty = 0
+        self.keep = 0
+        self.start_bid = 0
+        self.start_ask = 0
+        self.cap = 0
+        self.external = 0
+        self.liquidated = False
+        self.held = False
+        self.retrying = False
+        self.retried_at = 0
+        self.read_after = 0
+        self.wait_reason = ""
+        self.balancing = False
+        self.side = SELL
+        self.rung = PASSIVE
+        self.next_rung = FREE
+        self._reset()
+
+    def _reset(self) -> None:
+        self.attempts = 0
+        self.step = 0
+        self.refusals = 0
+        self.requotes = 0
+        self.quoted_at = 0
+        self.starts_at_break_even = False
+
+    @property
+    def rest(self) -> int:
+        """Signed units still to go; its sign is that of the position."""
+        return self.holding.qty - self.keep
+
+    @property
+    def remaining(self) -> int:
+        """Units still to be traded on the closing side; 0 when the side would have to change."""
+        rest = self.holding.qty - self.keep
+        rest = -rest if self.side == BUY else rest
+        return rest if rest > 0 else 0
+
+    @property
+    def only_balances(self) -> bool:
+        """Whether the leg may only catch up with a sibling that is still quoting patiently.
+
+        So it is after the exposure budget was spent: for the difference, and no more.
+        """
+        sibling = self.sibling
+        if not self.balancing or sibling is None or sibling.state in ENDED:
+            return False
+        return max(sibling.rung, sibling.next_rung) == PASSIVE
+
+    @property
+    def busy(self) -> bool:
+        """Whether an order of this leg may still fill."""
+        return self.order is not None and self.order.alive
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def fix_target(self, keep: int) -> None:
+        """Fix what is to be closed, and the arrival price that caps the aggressive rung."""
+        book = self.book
+        self.start_qty = self.holding.qty
+        self.keep = keep
+        self.start_bid = book.bid
+        self.start_ask = book.ask
+        self.aim()
+
+    def aim(self) -> None:
+        """Point the leg at what remains now: its side and its cap."""
+        self.side = BUY if self.rest < 0 else SELL
+        self.next_rung = FREE
+        bps = self.settings.aggressive_limit.slippage_max_bps
+        self.cap = cap_from(self.side, self.start_bid, self.start_ask, bps)
+
+
+def _reference_price(leg: Leg) -> int:
+    """Ticks at which a remainder is valued against the minimum notional."""
+    order = leg.order
+    if order is not None and order.price and order.alive:
+        return order.price
+    book = leg.book
+    if book.bid and book.ask:
+        return book.bid if leg.side == SELL else book.ask
+    return book.mark or book.bid or book.ask
+
+
+def untradeable(leg: Leg) -> str:
+    """Why what remains cannot be sent to this venue; empty if it can."""
+    size = floor_to_lot(leg.remaining, leg.instrument)
+    exempt = leg.instrument.reduce_only_exempt
+    return below_minimum(size, _reference_price(leg), leg.instrument, exempt)
+
+
+def shut_by(leg: Leg, now: int) -> str:
+    """Why the leg may not place now; empty when every gate is open."""
+    settings = leg.settings
+    book = leg.book
+    bid, ask = book.bid, book.ask
+    session = leg.holding.session
+    close = leg.close
+    limit = settings.spread_max_pct if close.urgency == "normal" else settings.spread_max_urgent_pct
+    return gate(
+        rung=leg.rung,
+        halted=leg.env.halted,
+        trusted=session.trusted,
+        mode=session.mode,
+        post_only=leg.rung == PASSIVE,
+        awaiting_read=leg.read_after > leg.holding.read_sent_at,
+        book_valid=book_is_valid(bid, ask, now - book.venue_at, settings.book_max_age_ns),
+        has_mark=book.mark > 0,
+        wide=bid > 0 and ask > 0 and spread_is_wide(bid, ask, limit),
+        spread_waived=close.spread_waived or close.urgency == "immediate",
+        balanced=leg.only_balances and not close.lag_of(leg),
+    )
+
+
+def wants_requote(leg: Leg, now: int) -> bool:
+    """Whether the passive order was left behind and may be moved."""
+    settings = leg.settings.passive_limit
+    order = leg.order
+    book = leg.book
+    if order is None or order.state != "live" or order.price is None:
+        return False
+    if leg.requotes >= settings.requotes_max or now < leg.quoted_at + settings.requote_min_ns:
+        return False
+    if not book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns):
+        return False
+    return has_moved_away(leg.side, order.price, passive_ticks(leg), settings.requote_ticks)
+
+
+def is_interested(leg: Leg, now: int) -> bool:
+    """Whether a change of the book is news to this leg; asked on every quote of a watched book."""
+    if leg.state == "waiting":
+        return not shut_by(leg, now)
+    return leg.state == "passive_limit" and wants_requote(leg, now) and not untradeable(leg)
+
+
+def rung_after(leg: Leg) -> int:
+    return existing_rung(leg.rung + 1, leg.settings) if leg.rung < MARKET else STUCK
+
+
+def attempts_spent(leg: Leg) -> bool:
+    """Whether the rung has no attempt left."""
+    settings = leg.settings
+    if leg.rung == AGGRESSIVE:
+        return leg.attempts >= settings.aggressive_limit.attempts_max
+    return leg.attempts >= (1 if leg.retrying else settings.market.attempts_max)
