@@ -274,10 +274,11 @@ def quarantine(e: EventData) -> None:
     close, out = e.model, e.args[1]
     close.timers.clear()
     for leg in close.legs:
-        out.tell(leg, "hold")
         for order in leg.orders:
             if order.alive:
                 out.tell(order, "cancel_asked")
+    for leg in close.legs:
+        out.tell(leg, "hold")
 
 
 def cancel_revived(e: EventData) -> None:

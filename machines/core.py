@@ -189,30 +189,32 @@ class Core(Evidence):
                     self._retire(machine, out)
 
     def _quarantine(self, error: IllegalTransition | InvariantBroken, out: Out) -> None:
-        """Stop creating for the close whose machine broke; cancel what rests; tell a person."""
-        close = self.broken_owner(error)
-        out.mail.clear()
-        name = close.id if close is not None else "core"
-        out.commands = [each for each in out.commands if not isinstance(each, Place)]
-        out.commands.append(Alarm(out.now, "machine_error", name, str(error)))
-        if close is None:
-            return
-        out.tell(close, "break")
-        try:
-            self._drain(out)
-        except (IllegalTransition, InvariantBroken) as again:
-            out.commands.append(Alarm(out.now, "machine_error", name, f"while stopping: {again}"))
+        """Stop creating for the close whose machine broke; tell a person; let the others go on.
 
-    def broken_owner(self, error: Exception) -> Close | None:
-        """The close whose machine an error names."""
-        text = str(error)
-        for close in self.closes.values():
-            names = [close.id, *(leg.id for leg in close.legs)]
-            if any(f" {name}:" in text or f"{name}#" in text for name in names):
-                return close
-            if any(f"{leg.id}:" in text for leg in close.legs):
-                return close
-        return None
+        Of the broken close nothing more is delivered but `break`, which cancels what rests.
+        """
+        stopped: list[Close] = []
+        while True:
+            close = _owner(error.culprit)
+            name = close.id if close is not None else "core"
+            out.commands.append(Alarm(out.now, "machine_error", name, str(error)))
+            if close is not None:
+                out.mail = deque(each for each in out.mail if _owner(each[0]) is not close)
+                mine = {order.uid for leg in close.legs for order in leg.orders}
+                out.commands = [
+                    each
+                    for each in out.commands
+                    if not (isinstance(each, Place) and each.order in mine)
+                ]
+                if close not in stopped:
+                    stopped.append(close)
+                    out.tell(close, "break")
+            try:
+                self._drain(out)
+            except (IllegalTransition, InvariantBroken) as again:
+                error = again
+            else:
+                return
 
     def _retire(self, close: Close, out: Out) -> None:
         if not close.retired:
@@ -476,6 +478,15 @@ class Core(Evidence):
         holding = self.holdings[fact.instrument]
         if self.is_new_trade(holding, fact.key):
             holding.funding += fact.amount
+
+
+def _owner(machine: Any) -> Close | None:
+    """The close that a machine belongs to, if it belongs to one."""
+    if isinstance(machine, Order):
+        machine = machine.leg
+    if isinstance(machine, Leg):
+        machine = machine.close
+    return machine if isinstance(machine, Close) else None
 
 
 __all__ = ["FINISHED_MAX", "TABLES", "Core", "Transition"]

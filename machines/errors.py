@@ -1,24 +1,37 @@
 """Errors by whose fault they are; nothing here is ever swallowed."""
 
 
-class IllegalTransition(Exception):
-    """A fact or proposal met a state without a row for it: our bug, the machine is quarantined."""
+from typing import Any
 
-    def __init__(self, machine: str, state: str, trigger: str, detail: str = "") -> None:
+
+class IllegalTransition(Exception):
+    """A fact or proposal met a state without a row for it: our bug, the machine is quarantined.
+
+    `culprit` is the machine object.
+    """
+
+    def __init__(
+        self, machine: str, state: str, trigger: str, detail: str = "", culprit: Any = None
+    ) -> None:
         super().__init__(
             f"{machine}: no row for {trigger!r} in state {state!r}{': ' if detail else ''}{detail}"
         )
         self.machine = machine
+        self.culprit = culprit
         self.state = state
         self.trigger = trigger
 
 
 class InvariantBroken(Exception):
-    """A production assertion of the invariant list failed: our bug, the machine is quarantined."""
+    """A production assertion of the invariant list failed: our bug, the machine is quarantined.
 
-    def __init__(self, invariant: str, text: str) -> None:
+    `culprit` is the machine object, None where no single machine is to blame.
+    """
+
+    def __init__(self, invariant: str, text: str, culprit: Any = None) -> None:
         super().__init__(f"{invariant}: {text}")
         self.invariant = invariant
+        self.culprit = culprit
 
 
 class TableError(Exception):

@@ -120,7 +120,7 @@ class Evidence:
     def credit(self, order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
         """Book newly known fill quantity: the holding, the exposure, and an over-fill's alarm."""
         if grown < 0:
-            raise InvariantBroken("I4", f"{order.id}: cumulative fill fell by {-grown}")
+            raise InvariantBroken("I4", f"{order.id}: cumulative fill fell by {-grown}", order)
         holding = order.holding
         holding.qty += grown if order.side == BUY else -grown
         holding.last_fill_at = at

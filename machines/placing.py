@@ -31,12 +31,13 @@ def place(leg: Leg, out: Out) -> None:
     """
     current = leg.order
     if current is not None and current.alive:
-        raise InvariantBroken("I6", f"{leg.id}: an order of this leg may still fill")
+        raise InvariantBroken("I6", f"{leg.id}: an order of this leg may still fill", leg)
     remaining = leg.remaining
     wanted = min(remaining, leg.close.lag_of(leg)) if leg.only_balances else remaining
     qty = floor_to_lot(wanted, leg.instrument)
     if not 0 < qty <= remaining:
-        raise InvariantBroken("I6", f"{leg.id}: order of {qty} for a remainder of {remaining}")
+        text = f"{leg.id}: order of {qty} for a remainder of {remaining}"
+        raise InvariantBroken("I6", text, leg)
     rung = leg.rung
     price, post_only, why = _terms(leg, rung, out.now)
     leg.attempts += 1

@@ -180,12 +180,13 @@ class Table:
         Raises `IllegalTransition` with the state unchanged when there is none.
         """
         source = model.state
-        event = self.events.get(trigger)
+        event: Any = self.events.get(trigger)
         rows = event.transitions.get(source) if event is not None else None
         if rows is None:
-            raise IllegalTransition(f"{self.name} {model.id}", source, trigger)
+            raise IllegalTransition(f"{self.name} {model.id}", source, trigger, culprit=model)
         if not event.take(rows, model, (message, out), {}):
-            raise IllegalTransition(f"{self.name} {model.id}", source, trigger, "all guards false")
+            name = f"{self.name} {model.id}"
+            raise IllegalTransition(name, source, trigger, "all guards false", model)
         if out.trace is not None:
             row = event.last.row
             out.trace.append(

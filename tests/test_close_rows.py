@@ -443,7 +443,7 @@ def test_a_bug_quarantines_the_close_and_cancels_what_rests(state: str) -> None:
     order = bench.order(close.legs[1], "live")
     out = bench.fire(close, "break")
     assert close.state == "quarantined"
-    assert told(out) == [("a:X", "hold"), ("b:X", "hold"), (order.id, "cancel_asked")]
+    assert told(out) == [(order.id, "cancel_asked"), ("a:X", "hold"), ("b:X", "hold")]
     assert "Place" not in kinds(bench.drain(out))
 
 
