@@ -21,8 +21,6 @@ from machines.leg import TABLE as LEG
 from machines.leg_model import Leg, is_interested
 from machines.messages import (
     Alarm,
-    CloseRequested,
-    CommandRefused,
     EngineStarted,
     Fact,
     FundingPaid,
@@ -30,8 +28,6 @@ from machines.messages import (
     LinkOpened,
     LinkStale,
     ModeChanged,
-    OperatorCommanded,
-    OrderPlaced,
     Place,
     PositionDeclared,
     RulesRead,
@@ -41,7 +37,7 @@ from machines.messages import (
 )
 from machines.order import TABLE as ORDER
 from machines.order_model import Order
-from machines.policy.escalating import urgency_of
+from machines.requests import Requests
 from machines.session import TABLE as SESSION
 from machines.session import Session
 from machines.table import Out, Table, Transition
@@ -53,7 +49,7 @@ TABLES: dict[type, Table] = {Order: ORDER, Leg: LEG, Close: CLOSE, Session: SESS
 FINISHED_MAX = 1024
 
 
-class Core(Evidence):
+class Core(Requests, Evidence):
     """All machines of one engine.
 
     `tracing` keeps the transitions of each step in `Out.trace`; `recording` collects the books that
@@ -89,8 +85,6 @@ class Core(Evidence):
         self.handlers: dict[type, Any] = {
             EngineStarted: self._started,
             PositionDeclared: self._declared,
-            CloseRequested: self._close_requested,
-            OperatorCommanded: self._commanded,
             TimerFired: self._timer,
             TopMoved: self._top_moved,
             RulesRead: self._rules,
@@ -99,8 +93,7 @@ class Core(Evidence):
             LinkStale: self._link_stale,
             ModeChanged: self._mode,
             FundingPaid: self._funding,
-            OrderPlaced: self._order_placed,
-            CommandRefused: self._command_refused,
+            **self.request_handlers(),
             **self.evidence_handlers(),
         }
 
@@ -116,7 +109,7 @@ class Core(Evidence):
         try:
             self.handlers[type(fact)](fact, out)
             if out.mail:
-                self._drain(out)
+                self.drain(out)
         except (IllegalTransition, InvariantBroken) as error:
             self._quarantine(error, out)
         return out
@@ -177,7 +170,8 @@ class Core(Evidence):
 
     # ------------------------------------------------------------ running
 
-    def _drain(self, out: Out) -> None:
+    def drain(self, out: Out) -> None:
+        """Deliver the messages between machines until there are none."""
         mail = out.mail
         while mail:
             machine, trigger, message = mail.popleft()
@@ -210,7 +204,7 @@ class Core(Evidence):
                     stopped.append(close)
                     out.tell(close, "break")
             try:
-                self._drain(out)
+                self.drain(out)
             except (IllegalTransition, InvariantBroken) as again:
                 error = again
             else:
@@ -236,6 +230,14 @@ class Core(Evidence):
             self.env.machines.pop(leg.uid, None)
             for order in leg.orders:
                 orders.pop(order.uid, None)
+
+    def remember_single(self, order: Order) -> None:
+        """Keep an order of no ladder for late fills, within the bound."""
+        self.finished.append(order)
+        while len(self.finished) > FINISHED_MAX and not (
+            isinstance(self.finished[0], Order) and self.finished[0].alive
+        ):
+            self._forget(self.finished.popleft())
 
     def touch(self, close: Close) -> None:
         """Note which books this step may consume."""
@@ -268,146 +270,6 @@ class Core(Evidence):
         holding.qty = fact.qty
         holding.entry = fact.entry
         holding.declared = True
-
-    def _close_requested(self, fact: CloseRequested, out: Out) -> None:
-        pair = self.pairs.get(fact.pair)
-        if pair is None:
-            out.answer = f"unknown pair {fact.pair!r}; known: {', '.join(sorted(self.pairs))}"
-            return
-        try:
-            urgency = urgency_of(fact.reason, fact.urgency, pair.close)
-        except KeyError as error:
-            out.answer = f"unknown reason or urgency {error.args[0]!r}"
-            return
-        close = self.closes.get(fact.pair)
-        if close is not None and close.state != "reconciled":
-            self.touch(close)
-            before = close.urgency
-            out.tell(close, "asked_again", (urgency, fact.reason))
-            self._drain(out)
-            raised = "raised to " + urgency if close.urgency != before else "unchanged"
-            out.answer = f"already closing {fact.pair}; urgency {raised}"
-            return
-        holdings = [self.holdings[index] for index in pair.legs]
-        self.close_count += 1
-        close = Close(
-            pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, fact.at
-        )
-        self.closes[fact.pair] = close
-        self.touch(close)
-        out.answer = f"closing {fact.pair}"
-        out.tell(close, "truth")
-
-    def _commanded(self, fact: OperatorCommanded, out: Out) -> None:
-        command = fact.command
-        alive = [close for close in self.closes.values() if close.state != "reconciled"]
-        for close in alive:
-            self.touch(close)
-        out.answer = command
-        if command == "halt":
-            self.env.halted = True
-            for close in alive:
-                for leg in close.legs:
-                    out.tell(leg, "halt")
-        elif command == "resume":
-            self.env.halted = False
-            self._recheck(out, alive)
-        elif command == "kill":
-            self.env.halted = False
-            self._kill(fact, out)
-        elif command == "settle":
-            self._settle(fact, out)
-        else:
-            self._command_closes(fact, alive, out)
-
-    def _kill(self, fact: OperatorCommanded, out: Out) -> None:
-        for name, pair in self.pairs.items():
-            close = self.closes.get(name)
-            held = any(self.holdings[index].qty for index in pair.legs)
-            if held or (close is not None and close.state != "reconciled"):
-                self._close_requested(CloseRequested(fact.at, name, "KILL", by=fact.by), out)
-                self._drain(out)
-        self._recheck(out, list(self.closes.values()))
-        out.answer = "kill: closing everything"
-
-    def _settle(self, fact: OperatorCommanded, out: Out) -> None:
-        order = self.env.orders.get(fact.order)
-        if order is None:
-            out.answer = f"unknown order {fact.order}"
-            return
-        if fact.cum is not None and fact.cum > order.cum:
-            self.credit(order, fact.cum - order.cum, fact.at, fact.at, out)
-            order.cum = fact.cum
-        out.tell(order, "settled", fact)
-
-    def _command_closes(self, fact: OperatorCommanded, alive: list[Close], out: Out) -> None:
-        triggers = {
-            "retry": "retry_asked",
-            "adopt": "adopt",
-            "write_off": "write_off",
-            "release": "release",
-            "cancel": "withdraw",
-        }
-        trigger = triggers.get(fact.command)
-        chosen = [close for close in alive if not fact.target or close.id == fact.target]
-        if trigger is None:
-            return
-        if not chosen:
-            out.answer = f"no close of {fact.target or 'any pair'} is alive"
-        for close in chosen:
-            out.tell(close, trigger, fact)
-
-    def _order_placed(self, fact: OrderPlaced, out: Out) -> None:
-        """Send one plain order that belongs to no ladder."""
-        holding = self.holdings[fact.instrument]
-        env = self.env
-        holding.order_count += 1
-        order = Order(
-            env.next_order(),
-            f"{holding.instrument.key}#{holding.order_count}",
-            holding,
-            holding.venue,
-            None,
-            fact.side,
-            fact.qty,
-            fact.price,
-            fact.at,
-        )
-        order.rung = "single"
-        env.orders[order.uid] = order
-        self.finished.append(order)
-        while len(self.finished) > FINISHED_MAX and not (
-            isinstance(self.finished[0], Order) and self.finished[0].alive
-        ):
-            self._forget(self.finished.popleft())
-        matching = holding.venue.capabilities.deadline != "none"
-        deadline = fact.at + holding.venue.deadline_ns if matching else 0
-        market = fact.price is None
-        out.commands.append(
-            Place(
-                fact.at,
-                order.uid,
-                fact.instrument,
-                fact.side,
-                fact.qty,
-                fact.price,
-                "IOC" if market else "GTC",
-                False,
-                False,
-                deadline,
-                0,
-                1,
-                "single",
-                fact.by,
-            )
-        )
-
-    def _command_refused(self, fact: CommandRefused, out: Out) -> None:
-        order = self.env.orders.get(fact.order)
-        if order is not None:
-            text = f"{fact.gate} refused the send of {order.id}"
-            out.commands.append(Alarm(fact.at, "gate_refused", order.id, text))
-            out.tell(order, "refused", fact)
 
     # ------------------------------------------------------------ time, books, links
 
@@ -452,9 +314,10 @@ class Core(Evidence):
 
     def _mode(self, fact: ModeChanged, out: Out) -> None:
         self.sessions[fact.venue].mode = fact.mode
-        self._recheck(out, list(self.closes.values()))
+        self.recheck(out, list(self.closes.values()))
 
-    def _recheck(self, out: Out, closes: list[Close]) -> None:
+    def recheck(self, out: Out, closes: list[Close]) -> None:
+        """Let legs that wait look at their gates again."""
         for close in closes:
             for leg in close.legs:
                 if leg.state == "waiting":
@@ -468,7 +331,7 @@ class Core(Evidence):
             for close in self.closes.values()
             if any(leg.venue.name == venue for leg in close.legs)
         ]
-        self._recheck(out, concerned)
+        self.recheck(out, concerned)
         for close in concerned:
             if close.state == "preparing":
                 self.touch(close)

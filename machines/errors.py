@@ -1,6 +1,5 @@
 """Errors by whose fault they are; nothing here is ever swallowed."""
 
-
 from typing import Any
 
 

@@ -55,11 +55,10 @@ class Evidence:
     holdings: list[Holding]
     sessions: dict[str, Session]
 
-    def touch(self, close: Close) -> None:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # what the core provides
 
-    def recheck_venue(self, venue: str, out: Out) -> None:
-        raise NotImplementedError
+        def touch(self, close: Close) -> None: ...
+        def recheck_venue(self, venue: str, out: Out) -> None: ...
 
     def evidence_handlers(self) -> dict[type, Any]:
         """Which method takes which fact."""

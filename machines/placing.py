@@ -7,7 +7,7 @@ anything but the leg, its book and its configuration.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from machines.errors import InvariantBroken
 from machines.messages import Arm, Place
@@ -17,11 +17,10 @@ from machines.policy.gating import book_is_valid, floor_to_lot
 from machines.types import AGGRESSIVE, BUY, MARKET, PASSIVE, RUNGS
 
 if TYPE_CHECKING:
+    from machines.env import Env
+    from machines.holding import Holding
     from machines.leg_model import Leg
     from machines.table import Out
-
-#: A marketable price bound needs a reference; without a valid book the mark serves.
-_NATIVE = ("native",)
 
 
 def place(leg: Leg, out: Out) -> None:
@@ -38,26 +37,33 @@ def place(leg: Leg, out: Out) -> None:
     if not 0 < qty <= remaining:
         text = f"{leg.id}: order of {qty} for a remainder of {remaining}"
         raise InvariantBroken("I6", text, leg)
+    order = _new_order(leg, qty, out.now)
+    leg.order = order
+    leg.orders.append(order)
+    out.commands.append(command_for(order, leg.number, reduce_only=True, now=out.now))
+    if leg.rung != PASSIVE:
+        settings = leg.settings
+        rung = settings.aggressive_limit if leg.rung == AGGRESSIVE else settings.market
+        leg.timers["attempt"] = due = out.now + rung.attempt_timeout_ns
+        out.commands.append(Arm(leg.uid, "attempt", due))
+
+
+def _new_order(leg: Leg, qty: int, now: int) -> Order:
+    """Record the leg's next order and count the attempt."""
     rung = leg.rung
-    price, post_only, why = _terms(leg, rung, out.now)
+    price, post_only, why = _terms(leg, rung, now)
     leg.attempts += 1
     leg.attempts_total += 1
-    leg.quoted_at = out.now
-    holding = leg.holding
-    holding.order_count += 1
-    env = leg.env
-    book = leg.book
-    settings = leg.settings
-    order = Order(
-        env.next_order(),
-        f"{leg.instrument.key}#{holding.order_count}",
-        holding,
-        leg.venue,
+    leg.quoted_at = now
+    book, settings = leg.book, leg.settings
+    return enlist(
+        leg.env,
+        leg.holding,
         leg,
         leg.side,
         qty,
         price,
-        out.now,
+        now,
         "IOC" if rung == MARKET else "GTC",
         post_only,
         RUNGS[rung],
@@ -68,36 +74,36 @@ def place(leg: Leg, out: Out) -> None:
         settings.alarm_after_ns,
         settings.cancel_timeout_ns,
     )
+
+
+def enlist(env: Env, holding: Holding, leg: Leg | None, *terms: Any) -> Order:
+    """Number, name and remember a new order; `terms` are the fields of `Order` from `side` on."""
+    holding.order_count += 1
+    label = f"{holding.instrument.key}#{holding.order_count}"
+    order = Order(env.next_order(), label, holding, holding.venue, leg, *terms)
     env.orders[order.uid] = order
-    leg.order = order
-    leg.orders.append(order)
-    capabilities = leg.venue.capabilities
-    out.commands.append(
-        Place(
-            out.now,
-            order.uid,
-            leg.instrument.index,
-            leg.side,
-            qty,
-            price,
-            order.tif,  # type: ignore[arg-type]
-            post_only,
-            True,
-            out.now + leg.venue.deadline_ns if capabilities.deadline != "none" else 0,
-            leg.number,
-            leg.attempts_total,
-            order.rung,
-            why,
-        )
+    return order
+
+
+def command_for(order: Order, leg: int, *, reduce_only: bool, now: int) -> Place:
+    """The `Place` of a recorded order; `leg` is the leg's number, for the client id."""
+    venue = order.venue
+    return Place(
+        now,
+        order.uid,
+        order.instrument.index,
+        order.side,
+        order.qty,
+        order.price,
+        order.tif,  # type: ignore[arg-type]
+        order.post_only,
+        reduce_only,
+        now + venue.deadline_ns if venue.capabilities.deadline != "none" else 0,
+        leg,
+        order.attempt,
+        order.rung,
+        order.why,
     )
-    if rung != PASSIVE:
-        due = out.now + (
-            settings.aggressive_limit.attempt_timeout_ns
-            if rung == AGGRESSIVE
-            else settings.market.attempt_timeout_ns
-        )
-        leg.timers["attempt"] = due
-        out.commands.append(Arm(leg.uid, "attempt", due))
 
 
 def _terms(leg: Leg, rung: int, now: int) -> tuple[int | None, bool, str]:
@@ -113,7 +119,7 @@ def _terms(leg: Leg, rung: int, now: int) -> tuple[int | None, bool, str]:
     valid = book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns)
     touch = book.ask if leg.side == BUY else book.bid
     inside = valid and (touch <= price if leg.side == BUY else touch >= price)
-    if inside and leg.venue.capabilities.market in _NATIVE:
+    if inside and leg.venue.capabilities.market == "native":
         return None, False, "market"
     return price, False, "bounded"
 

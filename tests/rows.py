@@ -121,7 +121,7 @@ class Bench:
 
     def drain(self, out: Out) -> Out:
         """Let what a row has told others run to completion."""
-        self.core._drain(out)
+        self.core.drain(out)
         self._count(out)
         return out
 

@@ -1,0 +1,159 @@
+"""The core's half that takes what people ask: closes, operators' commands, single orders.
+
+It must not decide anything: every reaction is a row of a table; what cannot be done is answered in
+words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from machines.close_model import Close
+from machines.messages import (
+    Alarm,
+    CloseRequested,
+    CommandRefused,
+    OperatorCommanded,
+    OrderPlaced,
+)
+from machines.placing import command_for, enlist
+from machines.policy.escalating import urgency_of
+
+if TYPE_CHECKING:
+    from machines.env import Env
+    from machines.holding import Holding
+    from machines.order_model import Order
+    from machines.table import Out
+    from machines.types import PairSettings
+
+
+class Requests:
+    """Handlers of the facts that people cause; mixed into `Core`."""
+
+    env: Env
+    holdings: list[Holding]
+    pairs: Mapping[str, PairSettings]
+    closes: dict[str, Close]
+    close_count: int
+
+    if TYPE_CHECKING:  # what the core and its other half provide
+
+        def touch(self, close: Close) -> None: ...
+        def recheck(self, out: Out, closes: list[Close]) -> None: ...
+        def drain(self, out: Out) -> None: ...
+        def remember_single(self, order: Order) -> None: ...
+        def credit(self, order: Order, grown: int, at: int, venue_at: int, out: Out) -> None: ...
+
+    def request_handlers(self) -> dict[type, Any]:
+        """Which method takes which fact."""
+        return {
+            CloseRequested: self._close_requested,
+            OperatorCommanded: self._commanded,
+            OrderPlaced: self._order_placed,
+            CommandRefused: self._command_refused,
+        }
+
+    def _close_requested(self, fact: CloseRequested, out: Out) -> None:
+        pair = self.pairs.get(fact.pair)
+        if pair is None:
+            out.answer = f"unknown pair {fact.pair!r}; known: {', '.join(sorted(self.pairs))}"
+            return
+        try:
+            urgency = urgency_of(fact.reason, fact.urgency, pair.close)
+        except KeyError as error:
+            out.answer = f"unknown reason or urgency {error.args[0]!r}"
+            return
+        close = self.closes.get(fact.pair)
+        if close is not None and close.state != "reconciled":
+            self.touch(close)
+            before = close.urgency
+            out.tell(close, "asked_again", (urgency, fact.reason))
+            self.drain(out)
+            raised = "raised to " + urgency if close.urgency != before else "unchanged"
+            out.answer = f"already closing {fact.pair}; urgency {raised}"
+            return
+        holdings = [self.holdings[index] for index in pair.legs]
+        self.close_count += 1
+        close = Close(
+            pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, fact.at
+        )
+        self.closes[fact.pair] = close
+        self.touch(close)
+        out.answer = f"closing {fact.pair}"
+        out.tell(close, "truth")
+
+    def _commanded(self, fact: OperatorCommanded, out: Out) -> None:
+        command = fact.command
+        alive = [close for close in self.closes.values() if close.state != "reconciled"]
+        for close in alive:
+            self.touch(close)
+        out.answer = command
+        if command == "halt":
+            self.env.halted = True
+            for close in alive:
+                for leg in close.legs:
+                    out.tell(leg, "halt")
+        elif command == "resume":
+            self.env.halted = False
+            self.recheck(out, alive)
+        elif command == "kill":
+            self.env.halted = False
+            self._kill(fact, out)
+        elif command == "settle":
+            self._settle(fact, out)
+        else:
+            self._command_closes(fact, alive, out)
+
+    def _kill(self, fact: OperatorCommanded, out: Out) -> None:
+        for name, pair in self.pairs.items():
+            close = self.closes.get(name)
+            held = any(self.holdings[index].qty for index in pair.legs)
+            if held or (close is not None and close.state != "reconciled"):
+                self._close_requested(CloseRequested(fact.at, name, "KILL", by=fact.by), out)
+                self.drain(out)
+        self.recheck(out, list(self.closes.values()))
+        out.answer = "kill: closing everything"
+
+    def _settle(self, fact: OperatorCommanded, out: Out) -> None:
+        order = self.env.orders.get(fact.order)
+        if order is None:
+            out.answer = f"unknown order {fact.order}"
+            return
+        if fact.cum is not None and fact.cum > order.cum:
+            self.credit(order, fact.cum - order.cum, fact.at, fact.at, out)
+            order.cum = fact.cum
+        out.tell(order, "settled", fact)
+
+    def _command_closes(self, fact: OperatorCommanded, alive: list[Close], out: Out) -> None:
+        triggers = {
+            "retry": "retry_asked",
+            "adopt": "adopt",
+            "write_off": "write_off",
+            "release": "release",
+            "cancel": "withdraw",
+        }
+        trigger = triggers.get(fact.command)
+        chosen = [close for close in alive if not fact.target or close.id == fact.target]
+        if trigger is None:
+            return
+        if not chosen:
+            out.answer = f"no close of {fact.target or 'any pair'} is alive"
+        for close in chosen:
+            out.tell(close, trigger, fact)
+
+    def _order_placed(self, fact: OrderPlaced, out: Out) -> None:
+        """Send one plain order that belongs to no ladder."""
+        holding = self.holdings[fact.instrument]
+        tif = "IOC" if fact.price is None else "GTC"
+        terms = (fact.side, fact.qty, fact.price, fact.at, tif, False, "single", fact.by, 1)
+        order = enlist(self.env, holding, None, *terms)
+        self.remember_single(order)
+        out.commands.append(command_for(order, 0, reduce_only=False, now=fact.at))
+
+    def _command_refused(self, fact: CommandRefused, out: Out) -> None:
+        order = self.env.orders.get(fact.order)
+        if order is not None:
+            text = f"{fact.gate} refused the send of {order.id}"
+            out.commands.append(Alarm(fact.at, "gate_refused", order.id, text))
+            out.tell(order, "refused", fact)
