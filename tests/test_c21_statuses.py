@@ -60,10 +60,10 @@ never = ["two_live_orders_on_a_leg", "order_larger_than_remaining", "position_fl
 class Listening(World):
     """A world that notes when positions were asked for at b."""
 
-    def _sent(self, command: Command) -> None:
+    def sent(self, command: Command) -> None:
         if isinstance(command, ReadTruth) and command.venue == "b":
             self.read_at.append(command.at - self.origin)
-        super()._sent(command)
+        super().sent(command)
 
     def listen(self) -> "Listening":
         """Start with an empty list."""
@@ -90,8 +90,8 @@ def moves_of_first(world: World) -> list[TransitionRow]:
 
 
 def first_order(world: World) -> Order:
-    assert world.dispatcher is not None
-    orders = world.dispatcher.core.env.orders.values()
+    assert world.process.dispatcher is not None
+    orders = world.process.dispatcher.core.env.orders.values()
     return next(order for order in orders if order.id == "b:X#1")
 
 

@@ -20,8 +20,6 @@ from engine import journal_rows as rows
 from engine.journal import (
     AsyncJournal,
     JournalError,
-    MemoryJournal,
-    NullJournal,
     Record,
     open_journal,
     read_journal,
@@ -41,6 +39,7 @@ from engine.journal_errors import (
     SequenceGap,
 )
 from engine.journal_file import EPOCH_MAX
+from engine.journal_memory import MemoryJournal, NullJournal
 from engine.journal_rows import Head
 from engine.lock import LockFile
 from machines.messages import (

@@ -11,6 +11,8 @@ from engine.simulation.runner import golden
 from engine.simulation.scenario import load_scenario
 from engine.simulation.world import World, run
 from machines.digest import digest
+from machines.messages import Fact
+from machines.table import Out
 from tests.scenario_files import FILES, name_of
 
 
@@ -29,12 +31,11 @@ class Filmed(World):
     def __init__(self, file: Path) -> None:
         super().__init__(load_scenario(file))
         self.film: list[bytes] = []
-        self.seen_by: object = None
 
-    def _stepped(self, fact: object, out: object) -> None:
-        super()._stepped(fact, out)  # type: ignore[arg-type]
-        assert self.dispatcher is not None
-        self.film.append(digest(self.dispatcher.core))
+    def stepped(self, fact: Fact, out: Out) -> None:
+        super().stepped(fact, out)
+        assert self.process.dispatcher is not None
+        self.film.append(digest(self.process.dispatcher.core))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ class Filmed(World):
 def test_fold_equals_live_state_at_every_record(name: str) -> None:
     world = Filmed(Path(__file__).parent / "scenarios" / f"{name}.toml")
     world.run()
-    records = list(world.journal.read())
+    records = list(world.process.journal.read())
     assert len(records) == len(world.film)
     core = world.fresh_core()
     for record, live in zip(records, world.film, strict=True):

@@ -56,8 +56,8 @@ def test_a_fill_without_an_order_is_noted() -> None:
     desk.venue.script.fill(7, 100)
     desk.venue.script.report(7, 3, cum=5)
     assert desk.venue.script.unmatched == [
-        "fill: no order 'live' on a:X",
-        "report: no order 3 on a:X",
+        (desk.venue.now, "fill", "a:X", "live"),
+        (desk.venue.now, "report", "a:X", 3),
     ]
 
 

@@ -83,7 +83,7 @@ def compare_trace(path: Path, text: str) -> list[str]:
     A trace that is not there differs in one line that says so.
     """
     try:
-        golden = path.read_text(encoding="utf-8")
+        golden = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return [f"{path}: no such trace"]
     return [

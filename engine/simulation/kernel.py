@@ -51,7 +51,9 @@ class Kernel:
 class Host(Protocol):
     """Who owns the engine's process: it may end, sleep or be replaced at any moment."""
 
-    dispatcher: Dispatcher | None
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """The engine, or None while its process is down."""
 
     def turn(self, dispatcher: Dispatcher) -> None:
         """Let the engine drain its inbox, make the batch durable and release it."""
@@ -71,11 +73,14 @@ def settle(kernel: Kernel, host: Host) -> None:
             continue
         now = kernel.now
         due = heap and heap[0][0] <= now
-        if dispatcher is not None and dispatcher.timers.earliest <= now:
-            if not due or heap[0][1] != DELIVER:
-                dispatcher.inbox.extend(dispatcher.timers.fire_due(dispatcher.core, now))
-                if dispatcher.inbox:
-                    continue
+        if (
+            dispatcher is not None
+            and dispatcher.timers.earliest <= now
+            and not (due and heap[0][1] == DELIVER)
+        ):
+            dispatcher.inbox.extend(dispatcher.timers.fire_due(dispatcher.core, now))
+            if dispatcher.inbox:
+                continue
         if not due:
             return
         kernel.run_one()

@@ -1,13 +1,15 @@
 """`unwind sim`: runs scenario files one after another and prints what became of them.
 
 Exit status: 0 if every expectation of every file holds, 1 if one does not, 2 if a file cannot be
-read. It must not change a file unless it was told to rewrite golden traces.
+read or is given twice, before any of them is run, or a trace cannot be read or written. It must not
+change a file unless it was told to rewrite golden traces.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from os.path import realpath
 from pathlib import Path
 
 from engine.simulation.golden import compare_trace, render_trace
@@ -24,24 +26,41 @@ def main(
     rewrite: bool = False,
 ) -> int:
     """Run the files and print; returns the exit status."""
-    scenarios: list[Scenario] = []
-    unreadable = 0
-    for file in files:
-        try:
-            scenarios.append(load_scenario(file))
-        except ScenarioError as error:
-            unreadable += 1
-            for line in error.lines():
-                print(line, file=sys.stderr)  # noqa: T201 - the command's own output
-    if unreadable:
-        return 2
+    scenarios, mistakes = load_all([Path(file) for file in files])
+    if mistakes:
+        return _refuse(mistakes)
     failed = 0
     for scenario in scenarios:
         outcome = run(scenario).outcome
-        golden(outcome, Path(scenario.file), rewrite=rewrite)
+        try:
+            golden(outcome, Path(scenario.file), rewrite=rewrite)
+        except OSError as error:
+            return _refuse([f"{error.filename}: {error.strerror}"])
         failed += not outcome.ok
         report(outcome, json=json, trace=trace)
     return 1 if failed else 0
+
+
+def load_all(files: Sequence[Path]) -> tuple[list[Scenario], list[str]]:
+    """Read all files; gives the scenarios and every mistake of every file, one line each."""
+    scenarios: list[Scenario] = []
+    mistakes: list[str] = []
+    seen: dict[str, Path] = {}
+    for file in files:
+        first = seen.setdefault(realpath(file), file)
+        if first is not file:
+            mistakes.append(f"{file}: is given twice, first as {first}; give each file once")
+            continue
+        try:
+            scenarios.append(load_scenario(file))
+        except ScenarioError as error:
+            mistakes += error.lines()
+    return scenarios, mistakes
+
+
+def _refuse(lines: Sequence[str]) -> int:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    return 2
 
 
 def golden(outcome: Outcome, file: Path, *, rewrite: bool) -> None:

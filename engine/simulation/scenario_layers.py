@@ -6,6 +6,7 @@ instrument has one.
 """
 
 from collections.abc import Callable, Mapping
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,17 @@ def read_layers(path: Path, read: Callable[[Path, Findings], dict[str, Any]]) ->
     """
     layers = Layers(str(path))
     chain: list[tuple[str, dict[str, Any]]] = []
-    seen: set[Path] = set()
+    seen: set[str] = set()
     current: Path | None = path
     while current is not None:
         findings = Findings()
         tables = read(current, findings)
-        seen.add(current.resolve())
+        seen.add(realpath(current))
         base = tables.get("base")
         following: Path | None = None
         if isinstance(base, str) and base:
             following = current.parent / base
-            if following.resolve() in seen or len(seen) >= LAYERS_MAX:
+            if realpath(following) in seen or len(seen) >= LAYERS_MAX:
                 findings.add("base", base, "must not lead back to a file that is based on it")
                 following = None
         elif "base" in tables:

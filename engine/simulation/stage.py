@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.simulation import actions
 from engine.simulation.actions import Action
+from engine.simulation.verdict import misses_now
 from machines.messages import CloseRequested, OperatorCommanded
 from machines.types import BUY, SELL, Instrument
 from venues.instruments import base_to_units, to_ticks, to_units
@@ -80,6 +81,7 @@ class Stage:
             _ticks(action.price, instrument),
             action.order,
         )
+        self.world.truth.start_over()
 
     def report(self, action: actions.Report) -> None:
         instrument, venue = self._of(action.instrument)
@@ -95,6 +97,7 @@ class Stage:
             path=action.path,
             effect=action.effect,
         )
+        self.world.truth.start_over()
 
     def answer(self, action: actions.Answer) -> None:
         venue = self.world.venues[action.venue]
@@ -123,7 +126,7 @@ class Stage:
 
     def close(self, action: actions.Close) -> None:
         now = self.world.kernel.now
-        self.world.tell(
+        self.world.process.fact(
             CloseRequested(
                 now, action.name, action.reason, action.urgency, action.ratio, "timeline"
             )
@@ -133,12 +136,26 @@ class Stage:
         world = self.world
         subject = action.subject
         target = subject.get("pair") or subject.get("position") or subject.get("id") or ""
-        order = world.order_number(action.order)
+        order = self._order_number(action.order)
         cum = None
+        dispatcher = world.process.dispatcher
         if action.cum is not None and order:
-            cum = world.units_of_order(order, action.cum)
+            assert dispatcher is not None
+            cum = to_units(action.cum, dispatcher.core.env.orders[order].instrument)
         by = subject.get("by", "operator")
-        world.tell(OperatorCommanded(world.kernel.now, action.command, target, order, cum, by))
+        world.process.fact(
+            OperatorCommanded(world.kernel.now, action.command, target, order, cum, by)
+        )
+
+    def _order_number(self, order: str | int | None) -> int:
+        """The logical number of an order named "v:s#n"; 0 if there is none."""
+        if isinstance(order, int):
+            return order
+        dispatcher = self.world.process.dispatcher
+        if order is None or dispatcher is None:
+            return 0
+        orders = dispatcher.core.env.orders.items()
+        return next((number for number, each in orders if each.id == order), 0)
 
     def external(self, action: actions.External) -> None:
         instrument, venue = self._of(action.instrument)
@@ -164,10 +181,10 @@ class Stage:
             venues[each].add_fault(action.table, index)
 
     def crash(self, action: actions.Crash) -> None:
-        self.world.plan_crash(action)
+        self.world.process.plan_crash(action)
 
     def engine(self, action: actions.Engine) -> None:
-        self.world.process(action.command, action.for_ns)
+        self.world.process.obey(action.command, action.for_ns)
 
     def set_rules(self, action: actions.SetRules) -> None:
         instrument, venue = self._of(action.instrument)
@@ -186,7 +203,7 @@ class Stage:
         self.world.venues[action.venue].script.set_mode(action.mode)
 
     def expect(self, action: actions.ExpectNow) -> None:
-        self.world.expect_now(action.expect)
+        self.world.outcome.failed += misses_now(self.world, action.expect)
 
 
 def _mark(action: actions.Book, instrument: Instrument) -> int:

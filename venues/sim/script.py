@@ -5,7 +5,7 @@ for the runner to report. This module must not read files or decimals; the runne
 """
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from machines.messages import FillReported, OrderReported
 from machines.types import TERMINAL
@@ -23,6 +23,15 @@ KINDS = ("manual", "liquidation", "adl", "settlement")
 PATHS = ("stream", "query", "none")
 
 
+class Unmatched(NamedTuple):
+    """An action that found no order; `order` is a number, "live" or "last_terminal"."""
+
+    at: int
+    what: str
+    key: str
+    order: int | str
+
+
 class Script:
     """Scripted actions of one venue; each happens at the present time."""
 
@@ -30,8 +39,7 @@ class Script:
 
     def __init__(self, venue: "SimVenue") -> None:
         self._venue = venue
-        #: Actions that found no order: "what: instrument, order".
-        self.unmatched: list[str] = []
+        self.unmatched: list[Unmatched] = []
 
     def _find(self, instrument: int, order: int | str) -> SimOrder | None:
         """Return the n-th order of the engine, its live one or the one that ended last."""
@@ -49,7 +57,7 @@ class Script:
         found = self._find(instrument, order)
         if found is None:
             key = self._venue.exchange.instruments[instrument].key
-            self.unmatched.append(f"{what}: no order {order!r} on {key}")
+            self.unmatched.append(Unmatched(self._venue.now, what, key, order))
         return found
 
     def _price(self, order: SimOrder, price: int | None) -> int:
