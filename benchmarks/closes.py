@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.tape import SPREAD, START_NS, quotes
 from engine.dispatcher import Dispatcher
-from engine.journal import SyncJournal, open_journal
+from engine.journal import Journal, Sync, open_journal
 from engine.memory import spare_collector
 from engine.simulation.kernel import Kernel, settle
 from machines.core import Core
@@ -68,16 +68,15 @@ def ladder(rung_ns: int) -> CloseSettings:
 class Workload:
     """The pairs' cycles: open both legs, close each on its own, begin again."""
 
-    def __init__(self, pairs: int, journal: SyncJournal | None, *, recording: bool) -> None:
+    def __init__(self, pairs: int, journal: Journal | None, *, recording: bool) -> None:
         self.pairs = pairs
         self.kernel = kernel = Kernel(START_NS - NS)
         kind = profile("ideal", {"echo_open": False, "echo_cancel": False})
-        venues = [VenueSettings(name, kind.capabilities) for name in ("a", "b")]
-        instruments = [self._instrument(index) for index in range(2 * pairs)]
+        self.venues = venues = [VenueSettings(name, kind.capabilities) for name in ("a", "b")]
+        self.instruments = instruments = [self._instrument(index) for index in range(2 * pairs)]
         ladders = [ladder(RUNG_NS[0]), ladder(RUNG_NS[1])]
         self.names = [each.key for each in instruments]
-        self.index = {name: index for index, name in enumerate(self.names)}
-        specs = [
+        self.specs = specs = [
             PairSettings(each.key, (each.index,), ladders[each.index % 2]) for each in instruments
         ]
         self.core = Core(instruments, venues, specs, recording=recording, tracing=False)
@@ -115,7 +114,7 @@ class Workload:
         )
 
     def settle(self) -> None:
-        """Do all that is due now; what this instant decided becomes durable together, then leaves."""
+        """Do all that is due; what this instant decided becomes durable together, then leaves."""
         settle(self.kernel, self)
         while self.dispatcher.must_commit:
             self.dispatcher.commit()
@@ -201,7 +200,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="unwind-bench-") as directory:
         journal = None
         if args.journal != "off":
-            sync = "FULL" if args.journal == "full" else "NORMAL"
+            sync: Sync = "FULL" if args.journal == "full" else "NORMAL"
             journal = open_journal(Path(directory) / "journal.db", sync, exclusive=True)
         workload = Workload(args.pairs, journal, recording=journal is not None)
         if args.quiet:

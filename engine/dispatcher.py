@@ -173,7 +173,7 @@ class Dispatcher:
 
     @property
     def must_commit(self) -> bool:
-        """Whether something waits for the batch: an intent, an alarm, or the bound of the backlog."""
+        """Whether something waits for the batch, or the backlog has reached its bound."""
         batch = self.batch
         return batch.has_intent or bool(batch.commands) or len(batch.records) >= BACKLOG_MAX
 
@@ -263,7 +263,9 @@ def fold(core: Core, records: Iterable[Record]) -> int:
         for top in record.seen:
             books[top.instrument].restore(top)
         out = core.step(record.fact)
-        intents = tuple(each for each in out.commands if type(each) in _INTENTS)
+        intents: tuple[Command, ...] = ()
+        if out.commands:
+            intents = tuple([each for each in out.commands if type(each) in _INTENTS])
         if intents != record.intents:
             raise ReplayDiverged(
                 f"record {record.seq}: the journal has {record.intents}, replay gives {intents}"

@@ -213,14 +213,24 @@ class Core(Requests, Evidence):
     def _retire(self, close: Close, out: Out) -> None:
         if not close.retired:
             close.retired = True
-            self.finished.append(close)
-        while len(self.finished) > FINISHED_MAX:
+            self._keep(close)
+
+    def _keep(self, machine: Close | Order) -> None:
+        """Keep a machine for late facts; beyond the bound the oldest go, two for each newcomer.
+
+        One still in use goes to the back instead, so no loop: all may be in use.
+        """
+        self.finished.append(machine)
+        for _ in range(min(2, len(self.finished) - FINISHED_MAX)):
             self._forget(self.finished.popleft())
 
     def _forget(self, machine: Close | Order) -> None:
         orders = self.env.orders
         if isinstance(machine, Order):
-            orders.pop(machine.uid, None)
+            if machine.alive:
+                self.finished.append(machine)
+            else:
+                orders.pop(machine.uid, None)
             return
         if machine.state != "reconciled" or self.closes.get(machine.id) is machine:
             self.finished.append(machine)
@@ -233,11 +243,7 @@ class Core(Requests, Evidence):
 
     def remember_single(self, order: Order) -> None:
         """Keep an order of no ladder for late fills, within the bound."""
-        self.finished.append(order)
-        while len(self.finished) > FINISHED_MAX and not (
-            isinstance(self.finished[0], Order) and self.finished[0].alive
-        ):
-            self._forget(self.finished.popleft())
+        self._keep(order)
 
     def touch(self, close: Close) -> None:
         """Note which books this step may consume."""

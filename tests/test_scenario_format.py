@@ -252,7 +252,7 @@ ACTIONS: list[tuple[str, actions.Action]] = [
     (
         f'book = {{ {Z}, bid = "1", bid_qty = "2", ask = "3", ask_qty = "4", mark = "2.50018" }}',
         # A mark may lie between two ticks.
-        actions.Book("lighter:ZEC", *map(Decimal, (1, 2, 3, 4, "2.50018"))),
+        actions.Book("lighter:ZEC", *(Decimal(text) for text in ("1", "2", "3", "4", "2.50018"))),
     ),
     (
         f'trade = {{ {Z}, side = "sell", price = "513.7", qty = "0.5" }}',

@@ -44,13 +44,12 @@ def rule_problem(
         return "BAD_LOT"
     if instrument.max_qty is not None and qty > instrument.max_qty:
         return "ABOVE_MAX"
+    exempt = _exemption(order, instrument, capabilities)
     rule = capabilities.min_rule
-    if rule != "quote" and qty < instrument.min_qty:
-        if _exemption(order, instrument, capabilities) < _EXEMPT["all"]:
-            return "BELOW_MIN_QTY"
-    if rule != "base" and qty * price < instrument.min_notional:
-        if _exemption(order, instrument, capabilities) < _EXEMPT["notional"]:
-            return "BELOW_MIN_NOTIONAL"
+    if qty < instrument.min_qty and rule != "quote" and exempt < _EXEMPT["all"]:
+        return "BELOW_MIN_QTY"
+    if qty * price < instrument.min_notional and rule != "base" and exempt < _EXEMPT["notional"]:
+        return "BELOW_MIN_NOTIONAL"
     return ""
 
 

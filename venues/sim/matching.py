@@ -110,7 +110,7 @@ class Book:
         for order in self.resting:
             price = order.limit
             assert price is not None
-            # The queue ahead is bounded by what is displayed: those behind are taken to leave first.
+            # The queue ahead shrinks to what is displayed: those behind are taken to leave first.
             if order.side == BUY:
                 if price == self.bid and order.queue > self.bid_qty:
                     order.queue = self.bid_qty
