@@ -7,7 +7,6 @@ how anything is shown.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -20,6 +19,7 @@ from engine.clock import SLICE_ACTIONS, SLICE_NS, Clock, Wake
 from engine.dispatcher import BACKLOG_MAX, Batch, Dispatcher, Durable
 from engine.journal import AsyncJournal, JournalError
 from engine.journal_errors import LeaseLost
+from engine.memory import spare_collector
 from engine.snapshot import Snapshot, Watch, take_snapshot
 from engine.timers import NEVER
 from machines.close_model import Close
@@ -107,8 +107,7 @@ class Engine:
             on_send=self._sending,
         )
         self.dispatcher.timers.restore(self.core, self.clock.now())
-        gc.collect()
-        gc.freeze()
+        spare_collector()
 
     # ------------------------------------------------------------ facts in
 
