@@ -17,22 +17,16 @@ Invariants
 4. Exposure past the budget is always visible: an escalation and an alarm (I10).
 
 Beside this file: what a close knows (`close_model`), the guards (`close_guards`), the actions
-(`close_actions`) and the two legs together (`joint`).
+(`close_actions`, those about reads in `close_reading`) and the two legs together (`joint`).
 """
 
 from __future__ import annotations
 
 from machines.close_actions import (
     abandon_withdrawal,
-    account,
-    ask_missing_truth,
-    ask_truth,
-    begin_again,
-    begin_reconciling,
     begin_withdrawal,
     call_person,
     cancel_revived,
-    count_read,
     end_external,
     end_reconciled,
     end_withdrawn,
@@ -45,8 +39,6 @@ from machines.close_actions import (
     quarantine,
     raise_stuck,
     raise_urgency,
-    repeat_reads,
-    restart_reads,
     resume_frozen,
     retry_stuck,
     spend_budget,
@@ -73,6 +65,16 @@ from machines.close_guards import (
     withdrawal_failed,
 )
 from machines.close_model import Close
+from machines.close_reading import (
+    account,
+    ask_missing_truth,
+    ask_truth,
+    begin_again,
+    begin_reconciling,
+    count_read,
+    repeat_reads,
+    restart_reads,
+)
 from machines.table import Row, State, Table
 
 STATES = (
