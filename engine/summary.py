@@ -41,7 +41,7 @@ def is_as_asked(core: Core, positions: Mapping[int, int]) -> bool:
     """Whether the venues hold of every pair that was to be closed what was to be kept, or dust."""
     for close in core.closes.values():
         for leg in close.legs:
-            units, kept = positions.get(leg.instrument.index), leg.keep
+            units, kept = positions.get(leg.instrument.index), leg.holding.qty - leg.rest
             if close.state != "reconciled" or units is None:
                 return False
             if close.outcome != "withdrawn" and units not in (kept, kept + leg.holding.dust):

@@ -13,7 +13,7 @@ from typing import Any
 
 from machines.close import TABLE as CLOSE
 from machines.close_model import Close
-from machines.env import SEQ_BITS, Env
+from machines.env import SEQ_BITS, STOP, Env
 from machines.errors import IllegalTransition, InvariantBroken
 from machines.evidence import Evidence
 from machines.holding import Holding
@@ -260,6 +260,9 @@ class Core(Requests, Evidence):
         env = self.env
         env.epoch = fact.epoch
         env.seq = 0
+        if env.halted_by == STOP:
+            env.halted = False
+            env.halted_by = ""
         for session in self.sessions.values():
             untried = session.state == "connecting" and not session.timers
             out.tell(session, "begin" if untried else "restarted")
@@ -308,7 +311,10 @@ class Core(Requests, Evidence):
             holding.owner.instrument = fact.rules
 
     def _link_opened(self, fact: LinkOpened, out: Out) -> None:
-        out.tell(self.sessions[fact.venue], "opened", fact)
+        session = self.sessions[fact.venue]
+        # Whatever was announced before is stale: a venue says its mode again when it is not online.
+        session.mode = "online"
+        out.tell(session, "opened", fact)
 
     def _link_closed(self, fact: LinkClosed, out: Out) -> None:
         out.tell(self.sessions[fact.venue], "closed", fact)

@@ -43,7 +43,8 @@ def describe(machine: Any) -> str:
 
 def describe_core(core: Core) -> list[str]:
     """Every machine of a core, in a fixed order."""
-    lines = [f"env epoch={core.env.epoch} seq={core.env.seq} halted={core.env.halted}"]
+    env = core.env
+    lines = [f"env epoch={env.epoch} seq={env.seq} halted={env.halted} by={env.halted_by}"]
     lines += [describe(session) for session in core.sessions.values()]
     lines += [describe(holding) for holding in core.holdings]
     for close in core.closes.values():

@@ -8,18 +8,22 @@ if TYPE_CHECKING:
     from machines.order_model import Order
 
 SEQ_BITS = 40
+#: `by` of the halt with which a process parks its machines when it is told to stop.
+STOP = "stop"
 
 
 class Env:
     """Shared state of a core; deterministic, journaled by way of the facts that change it."""
 
-    __slots__ = ("epoch", "halted", "machines", "orders", "seq", "uid")
+    __slots__ = ("epoch", "halted", "halted_by", "machines", "orders", "seq", "uid")
 
     def __init__(self) -> None:
         self.epoch = 1
         self.seq = 0
         self.uid = 0
         self.halted = False
+        #: Who halted; a stop's halt ends with the process that stopped.
+        self.halted_by = ""
         self.orders: dict[int, Order] = {}
         self.machines: dict[int, Any] = {}
 

@@ -83,14 +83,20 @@ class Leg:
 
     @property
     def rest(self) -> int:
-        """Signed units still to go; its sign is that of the position."""
-        return self.holding.qty - self.keep
+        """Signed units still to go; its sign is that of the position.
+
+        A position that an over-fill took below what was to be kept is not built up again, and one
+        that it took through zero goes back to zero.
+        """
+        qty, keep = self.holding.qty, self.keep
+        if not keep or qty * keep < 0:
+            return qty
+        return qty - keep if abs(qty) > abs(keep) else 0
 
     @property
     def remaining(self) -> int:
         """Units still to be traded on the closing side; 0 when the side would have to change."""
-        rest = self.holding.qty - self.keep
-        rest = -rest if self.side == BUY else rest
+        rest = -self.rest if self.side == BUY else self.rest
         return rest if rest > 0 else 0
 
     @property

@@ -90,6 +90,8 @@ class Requests:
             self.touch(close)
         out.answer = command
         if command == "halt":
+            if not self.env.halted:
+                self.env.halted_by = fact.by
             self.env.halted = True
             for close in alive:
                 for leg in close.legs:
@@ -116,14 +118,21 @@ class Requests:
         out.answer = "kill: closing everything"
 
     def _settle(self, fact: OperatorCommanded, out: Out) -> None:
-        order = self.env.orders.get(fact.order)
+        """Settle an order in doubt, named by its number or by the instrument it stands on."""
+        order = self.env.orders.get(fact.order) or self._in_doubt(fact.target)
         if order is None:
-            out.answer = f"unknown order {fact.order}"
+            out.answer = f"no order {fact.order or fact.target!r} is in doubt"
             return
         if fact.cum is not None and fact.cum > order.cum:
             self.credit(order, fact.cum - order.cum, fact.at, fact.at, out)
             order.cum = fact.cum
         out.tell(order, "settled", fact)
+
+    def _in_doubt(self, instrument: str) -> Order | None:
+        for order in self.env.orders.values():
+            if order.state in ("unknown", "contradicted") and order.instrument.key == instrument:
+                return order
+        return None
 
     def _command_closes(self, fact: OperatorCommanded, alive: list[Close], out: Out) -> None:
         triggers = {
@@ -134,6 +143,13 @@ class Requests:
             "cancel": "withdraw",
         }
         trigger = triggers.get(fact.command)
+        if fact.command == "cancel" and not fact.target:
+            order = self.env.orders.get(fact.order)
+            if order is None:
+                out.answer = "cancel needs a pair to withdraw or an order to cancel"
+            else:
+                out.tell(order, "cancel_asked")
+            return
         chosen = [close for close in alive if not fact.target or close.id == fact.target]
         if trigger is None:
             return

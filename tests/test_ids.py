@@ -134,10 +134,21 @@ def test_an_exhausted_field_of_a_narrow_id_refuses(order):
 
 
 def test_a_width_without_encoding_is_named():
-    with pytest.raises(ValueError, match="uint32"):
-        encode(0, 1 << 40 | 1, 0, 0, "uint32")
-    with pytest.raises(ValueError, match="uint32"):
-        decode("1", "uint32")
+    with pytest.raises(ValueError, match="uint16"):
+        encode(0, 1 << 40 | 1, 0, 0, "uint16")
+    with pytest.raises(ValueError, match="uint16"):
+        decode("1", "uint16")
+
+
+@pytest.mark.parametrize("order", [1 << 40 | 1, 4095 << 40 | (1 << 20) - 1, 7 << 40 | 12345])
+def test_an_id_of_32_bits_reads_back_and_fits(order):
+    text = encode(0, order, 3, 5, "uint32")
+    assert int(text) < 1 << 32
+    known = decode(text, "uint32")
+    assert known is not None
+    assert known.order == order
+    with pytest.raises(IdExhausted, match="uint32"):
+        encode(0, 4096 << 40 | 1, 0, 0, "uint32")
 
 
 def test_accounts_of_a_venue_get_numbers_of_their_own():

@@ -16,6 +16,7 @@ neighbouring bits, therefore every single changed character. An order number is 
 | `text36` | 26 characters of base32 (extended-hex digits 0-9, a-v)  | all fields     |
 | `hex128` | `0x` and 32 hexadecimal digits                          | all fields     |
 | `uint48` | decimal integer of epoch 20 bits, n 28 bits, n >= 1     | order only     |
+| `uint32` | decimal integer of epoch 12 bits, n 20 bits, n >= 1     | order only     |
 """
 
 import re
@@ -28,7 +29,8 @@ from typing import NamedTuple
 MAGIC = 0x756E
 
 SEQ_BITS = 40
-NARROW_BITS = 28
+#: Bits of epoch and number in the ids that are plain integers.
+NARROW = {"uint48": (20, 28), "uint32": (12, 20)}
 
 _CRC_START = 0xFFFF
 _SEQ_MASK = (1 << SEQ_BITS) - 1
@@ -62,12 +64,11 @@ def account_number(group: str, venue: str, account: str) -> int:
 def encode(account: int, order: int, leg: int, attempt: int, width: str) -> str:
     """Write the id of one order for a venue's `id_width`.
 
-    Raises IdExhausted when a number does not fit its field, ValueError for a width without an
-    encoding (`uint32` ids come from a durable counter, not from the intent).
+    Raises IdExhausted when a number does not fit its field, ValueError for an unknown width.
     """
     epoch = order >> SEQ_BITS
-    if width == "uint48":
-        return _narrow(epoch, order & _SEQ_MASK)
+    if width in NARROW:
+        return _narrow(epoch, order & _SEQ_MASK, width)
     if leg >> 4 or attempt >> 12:
         raise IdExhausted(f"leg {leg} needs 4 bits, attempt {attempt} needs 12")
     text, rest, crc, head = _prefix(account, epoch)
@@ -83,7 +84,7 @@ def encode(account: int, order: int, leg: int, attempt: int, width: str) -> str:
         )
     if width == "hex128":
         return f"0x{head << 72 | low:032x}"
-    raise ValueError(f"no id encoding for width {width!r}: use text36, hex128 or uint48")
+    raise ValueError(f"no id encoding for width {width!r}: use text36, hex128, uint48 or uint32")
 
 
 def decode(text: str, width: str) -> OrderId | None:
@@ -98,13 +99,14 @@ def decode(text: str, width: str) -> OrderId | None:
         return None if padded & 3 else _fields(padded >> 2)
     if width == "hex128":
         return _fields(int(text[2:], 16)) if _HEX128(text) else None
-    if width == "uint48":
+    if width in NARROW:
+        epoch_bits, n_bits = NARROW[width]
         number = int(text) if _UINT48(text) else 0
-        epoch, n = number >> NARROW_BITS, number & (1 << NARROW_BITS) - 1
-        if not n or epoch >> 20:
+        epoch, n = number >> n_bits, number & (1 << n_bits) - 1
+        if not n or epoch >> epoch_bits:
             return None
         return OrderId(None, epoch << SEQ_BITS | n, None, None)
-    raise ValueError(f"no id encoding for width {width!r}: use text36, hex128 or uint48")
+    raise ValueError(f"no id encoding for width {width!r}: use text36, hex128, uint48 or uint32")
 
 
 @lru_cache(maxsize=256)
@@ -120,10 +122,12 @@ def _prefix(account: int, epoch: int) -> tuple[str, int, int, int]:
     return text, head & 63, crc_hqx(head.to_bytes(7, "big"), _CRC_START), head
 
 
-def _narrow(epoch: int, n: int) -> str:
-    if epoch < 0 or epoch >> 20 or n >> NARROW_BITS or not n:
-        raise IdExhausted(f"epoch {epoch} needs 20 bits, number {n} needs 1 to 28")
-    return str(epoch << NARROW_BITS | n)
+def _narrow(epoch: int, n: int, width: str) -> str:
+    epoch_bits, n_bits = NARROW[width]
+    if epoch < 0 or epoch >> epoch_bits or n >> n_bits or not n:
+        text = f"epoch {epoch} needs {epoch_bits} bits, number {n} needs 1 to {n_bits}"
+        raise IdExhausted(f"{width}: {text}")
+    return str(epoch << n_bits | n)
 
 
 def _fields(bits: int) -> OrderId | None:

@@ -174,7 +174,7 @@ class Process:
         if command == "kill":
             self.kill()
         elif command == "restart":
-            if self.dispatcher is None:
+            if self.dispatcher is None and self.frozen is None:
                 self.restart()
         elif command == "stop":
             self.witness.note("engine", "told to stop")

@@ -20,6 +20,8 @@ from venues.instruments import base_to_units, to_ticks, to_units
 if TYPE_CHECKING:
     from engine.simulation.world import World
 
+#: What an operator's command may be about, the first that is named counts.
+_TARGETS = ("pair", "position", "instrument", "id")
 SIDES = {"buy": BUY, "sell": SELL}
 
 
@@ -135,7 +137,7 @@ class Stage:
     def operator(self, action: actions.Operator) -> None:
         world = self.world
         subject = action.subject
-        target = subject.get("pair") or subject.get("position") or subject.get("id") or ""
+        target = next((subject[name] for name in _TARGETS if name in subject), "")
         order = self._order_number(action.order)
         cum = None
         dispatcher = world.process.dispatcher

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import closing
 
 import msgspec
@@ -53,11 +53,15 @@ class Truth:
             held.update(seen.venue.positions())
         return held
 
-    def live_orders(self) -> Mapping[int, int]:
-        """How many orders can fill at the venues, by instrument."""
+    def live_orders(self, excused: Container[int] = ()) -> Mapping[int, int]:
+        """How many orders can fill at the venues, by instrument, without the `excused` numbers."""
         alive: Counter[int] = Counter()
         for seen in self._seen:
-            alive.update(order.instrument for order in seen.refresh() if order.alive)
+            alive.update(
+                order.instrument
+                for order in seen.refresh()
+                if order.alive and order.number not in excused
+            )
         return alive
 
     def overfilled(self) -> list[int]:

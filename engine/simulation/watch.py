@@ -16,6 +16,7 @@ from machines.messages import Cancel, CancelForeign, Fact, FillReported, OrderRe
 from machines.types import Instrument
 
 ZERO = Decimal(0)
+ENDS = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
 
 
 class Pair:
@@ -51,6 +52,8 @@ class Watch:
         self.durable: set[int] = set()
         self.external: set[int] = set()
         self.overfilled: set[int] = set()
+        #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
+        self.told_dead: set[int] = set()
         self.now = 0
         self.origin = 0
 
@@ -80,8 +83,11 @@ class Watch:
             trades = self.trades.setdefault(fact.order, {})
             trades[fact.trade] = fact.qty
             self._raise(fact.order, max(sum(trades.values()), fact.cum or 0))
-        elif kind is OrderReported and isinstance(fact, OrderReported) and fact.cum is not None:
-            self._raise(fact.order, fact.cum)
+        elif kind is OrderReported and isinstance(fact, OrderReported):
+            if fact.status in ENDS and fact.cum is not None:
+                self.told_dead.add(fact.order)
+            if fact.cum is not None:
+                self._raise(fact.order, fact.cum)
 
     def _raise(self, order: int, cum: int) -> None:
         side = self.sides.get(order)

@@ -211,7 +211,10 @@ class World:
         settle(self.kernel, self.process)
         truth = self.truth
         self.watch.settled(
-            self.kernel.now, truth.positions(), truth.live_orders(), truth.overfilled()
+            self.kernel.now,
+            truth.positions(),
+            truth.live_orders(self.watch.told_dead),
+            truth.overfilled(),
         )
 
     def _next_time(self) -> int | None:
@@ -248,8 +251,8 @@ class World:
                 name,
                 {leg.instrument.index: leg.rest for leg in close.legs},
                 {leg.instrument.index: leg.rest for leg in close.legs},
-                {leg.instrument.index: leg.keep for leg in close.legs},
-                self.truth.live_orders(),
+                {leg.instrument.index: leg.holding.qty - leg.rest for leg in close.legs},
+                self.truth.live_orders(self.watch.told_dead),
                 self.truth.positions(),
             )
         pair.closing = False

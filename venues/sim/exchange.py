@@ -60,6 +60,7 @@ class Exchange:
         self.trade_count = 0
         self._scheduler = scheduler
         self._link = link
+        link.greet = self._greet
         self.reports = Reports(profile, self.instruments, scheduler, link)
         for instrument in instruments:
             index = instrument.index
@@ -259,6 +260,11 @@ class Exchange:
         """Change what the venue takes, and announce it."""
         self.mode = mode
         self._link.frame(ModeChanged(self._link.stream_at(), self.name, mode), -1)
+
+    def _greet(self, at: int) -> None:
+        """Tell a new connection the mode, unless it is the usual one."""
+        if self.mode != "online":
+            self._link.deliver(ModeChanged(at, self.name, self.mode))
 
     # ------------------------------------------------------------ bookkeeping
 

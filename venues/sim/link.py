@@ -46,6 +46,7 @@ class Link:
         "_scheduler",
         "_sink",
         "_stream",
+        "greet",
         "opened",
         "up",
         "venue",
@@ -72,6 +73,8 @@ class Link:
         self.up = False
         #: Called when the streams come up or go down.
         self.opened: Callable[[], None] = _nothing
+        #: Called first of all on a new connection, with its time.
+        self.greet: Callable[[int], None] = _silent
 
     def response_at(self, hold_ns: int = 0) -> int:
         """Return when an answer given now arrives; one that is held back overtakes none."""
@@ -148,6 +151,7 @@ class Link:
         self.up = True
         self._opened_at = at
         self._sink.fact(LinkOpened(at, self.venue))
+        self.greet(at)
         self.opened()
 
     def drop(self) -> None:
@@ -176,4 +180,8 @@ class Link:
 
 
 def _nothing() -> None:
+    return None
+
+
+def _silent(at: int) -> None:
     return None
