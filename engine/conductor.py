@@ -126,7 +126,8 @@ class Conductor:
             return True
         now = engine.clock.now()
         if engine.stopping:
-            return now >= self._grace_until or not engine.alive()
+            done = not engine.alive() and not engine.dispatcher.inbox and not engine.backlog()
+            return now >= self._grace_until or done
         if self._run.deadline_ns and now >= engine.started + self._run.deadline_ns:
             self._say("the time of [run] is over (deadline_s)")
             return True

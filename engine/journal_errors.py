@@ -104,3 +104,7 @@ def explaining(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise explained(path, error) from error
+    except UnicodeDecodeError as error:
+        raise CorruptJournal(
+            f"{path}: the file is damaged ({error}); restore a copy of it"
+        ) from error

@@ -101,6 +101,9 @@ def inspected(path: Path, alone: bool) -> Head:
                 f"{path}: was written by machines {meta['machines']}, this program has {MACHINES}"
             )
             raise NewerJournal(f"{text}; start the newer program")
+        if meta["schema"] > SCHEMA:
+            text = f"{path}: has schema {meta['schema']}, this program knows {SCHEMA}"
+            raise NewerJournal(f"{text}; start the newer program")
         head = Head(meta["epoch"])
         for row in verified(rows_of(connection), path):
             head.last_seq, head.last_hash = row.last_seq, row.hash

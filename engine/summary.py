@@ -14,6 +14,7 @@ from engine.snapshot import seconds
 from machines.close_model import Close
 from machines.core import Core
 from machines.order_model import Order
+from machines.types import NS
 
 _UNKNOWN = "unknown"
 
@@ -78,15 +79,40 @@ def describe(report: CloseReport, core: Core, now: int) -> list[str]:
         f"{report.name}: {state} in {seconds(span)} s  {report.reason}, {report.urgency}  "
         f"{report.orders} order{'s' if report.orders > 1 else ''}",
         f"  naked {_plain(report.naked_base_s, 3)} base·s, at most "
-        f"{_plain(report.naked_max)}; result {_money(report.result)}",
+        f"{_plain(report.naked_max)}; result {_money(report.result)} in quote currency",
     ]
+    spent = [f"{state} {seconds(ns)} s" for state, ns in report.dwell.items() if ns >= NS // 20]
+    if spent:
+        lines.append(f"  {', '.join(spent)}")
+    if report.entry_imbalance:
+        lines.append(f"  the legs differed by {_plain(report.entry_imbalance)} base at the start")
     ticks = {holding.instrument.key: holding.instrument.tick for holding in core.holdings}
     for leg in report.legs:
         lines.append(_leg(leg, ticks[leg.key]))
+        lines += _costs(leg)
         if leg.residual:
             kind = "dust" if report.outcome else "left"
             lines.append(f"    {kind} {_plain(leg.residual)}")
     return lines
+
+
+def _costs(leg: LegReport) -> list[str]:
+    """Where the leg filled and what it paid beyond the mid, in quote currency."""
+    if not leg.filled:
+        return []
+    rungs = ", ".join(
+        f"{rung.removesuffix('_limit')} {_plain(qty)}" for rung, qty in leg.rungs.items()
+    )
+    parts = [f"    {rungs}"]
+    if leg.arrival_mid is not None:
+        parts.append(f"mid at start {_plain(leg.arrival_mid)}")
+    if leg.slippage:
+        parts.append(f"slippage {_money(leg.slippage)}")
+    if leg.spread:
+        parts.append(f"spread {_money(leg.spread)}")
+    if leg.funding:
+        parts.append(f"funding {_money(leg.funding)}")
+    return ["; ".join(parts)]
 
 
 def _leg(leg: LegReport, tick: Decimal) -> str:
@@ -95,10 +121,10 @@ def _leg(leg: LegReport, tick: Decimal) -> str:
     average = _plain(leg.average, places) if leg.average is not None else "-"
     orders = f"{leg.orders} order{'' if leg.orders == 1 else 's'}"
     parts = [
-        f"  {leg.key:<17} {_plain(leg.filled):>7} @ {average:<10} {orders:<8}",
+        f"  {leg.key:<17} {_plain(leg.filled):>7} @{average:<9} {orders:<8}",
         f"fees {_money(leg.fees)}",
-        f"maker {share:.0f} %" if share is not None else "maker -",
-        "slip unknown" if leg.slippage_bps is None else f"slip {_plain(leg.slippage_bps)} bps",
+        f"maker {share:.0f}%" if share is not None else "maker -",
+        "slip ?" if leg.slippage_bps is None else f"slip {_plain(leg.slippage_bps)} bp",
     ]
     return " ".join(parts)
 

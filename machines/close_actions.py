@@ -219,11 +219,10 @@ def abandon_withdrawal(e: EventData) -> None:
 def raise_urgency(e: EventData) -> None:
     """A second request: higher urgency moves each leg that is below its first rung."""
     close, request, out = e.model, e.args[0], e.args[1]
-    urgency, reason = request
+    urgency, _reason = request
     if URGENCY_RANK[urgency] <= URGENCY_RANK[close.urgency]:
         return
     close.urgency = urgency
-    close.reason = reason
     if close.withdrawing:
         close.withdrawing = False
     rung = first_rung(urgency)

@@ -228,9 +228,10 @@ class Evidence:
             for trade in row.trades:
                 self._trade(trade, row.instrument, fact.at, out)
             listed = {each.order for each in row.orders}
+            usable = True
             for each in row.orders:
-                self._listed(each, row, fact, out)
-            self._store(holding, row, fact)
+                usable = self._listed(each, row, fact, out) and usable
+            self._store(holding, row, fact, usable=usable)
             self._unlisted(holding, row, fact, listed, after_gap=after_gap, out=out)
             if holding.owner is not None:
                 leg = holding.owner
@@ -243,12 +244,14 @@ class Evidence:
             if after_gap and session.trusted:
                 self.recheck_venue(fact.venue, out)
 
-    def _store(self, holding: Holding, row: InstrumentTruth, fact: TruthRead) -> None:
+    def _store(
+        self, holding: Holding, row: InstrumentTruth, fact: TruthRead, *, usable: bool
+    ) -> None:
         qty = row.qty
         if qty is None and holding.venue.capabilities.position == "unavailable":
             # Such a venue shows no positions: complete orders and trades are all its truth.
             qty = holding.qty
-        complete = qty is not None and row.orders_complete and row.trades_complete
+        complete = usable and qty is not None and row.orders_complete and row.trades_complete
         same = complete and holding.read_ok and qty == holding.read_qty
         holding.read_equal = holding.read_equal + 1 if same else int(complete)
         holding.read_at = fact.at
@@ -279,22 +282,29 @@ class Evidence:
         )
         self._fill(fill, out)
 
-    def _listed(self, row: OpenOrder, truth: InstrumentTruth, fact: TruthRead, out: Out) -> None:
-        """An order in the list of open orders: a read can raise knowledge, never lower it."""
+    def _listed(self, row: OpenOrder, truth: InstrumentTruth, fact: TruthRead, out: Out) -> bool:
+        """An order in the list of open orders: a read can raise knowledge, never lower it.
+
+        False if the list cannot be used: it shows an order that is dead, and may be older than the
+        death. Past the venue's read lag it is evidence that the order lives.
+        """
         if not row.order:
-            return
+            return True
         order = self.env.orders.get(row.order)
         if order is None:
             text = f"own order {row.order} without a journaled intent"
             out.commands.append(Alarm(fact.at, "orphan_order", "core", text))
             out.commands.append(CancelForeign(fact.at, truth.instrument, row.text_id))
-            return
-        if order.state in _UNPROVED or row.cum > order.cum:
+            return True
+        revived = not order.alive
+        if revived and fact.taken_at <= order.died_at + order.venue.read_lag_ns:
+            return False
+        if revived or order.state in _UNPROVED or row.cum > order.cum:
             report = OrderReported(
                 fact.at, fact.taken_at, row.order, "read", "OPEN", row.cum, price=row.price
             )
-            if order.alive:
-                self._reported(report, out)
+            self._reported(report, out)
+        return not revived
 
     def _unlisted(
         self,

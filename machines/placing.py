@@ -177,6 +177,6 @@ def market_bound(leg: Leg, now: int) -> int:
         settings.slippage_abs_max_bps,
     )
     book = leg.book
-    if book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns):
-        return pricing.cap_from(leg.side, book.bid, book.ask, bps)
-    return pricing.cap_from(leg.side, book.mark, book.mark, bps)
+    valid = book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns)
+    bid, ask = (book.bid, book.ask) if valid else (book.mark, book.mark)
+    return pricing.taker_bound(leg.side, bid, ask, bps, settings.slippage_abs_max_bps)

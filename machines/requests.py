@@ -93,11 +93,13 @@ class Requests:
             if not self.env.halted:
                 self.env.halted_by = fact.by
             self.env.halted = True
+            out.answer = "halted: nothing is created, what rests is being cancelled"
             for close in alive:
                 for leg in close.legs:
                     out.tell(leg, "halt")
         elif command == "resume":
             self.env.halted = False
+            out.answer = "resumed"
             self.recheck(out, alive)
         elif command == "kill":
             self.env.halted = False

@@ -171,12 +171,12 @@ def test_commands_act_are_answered_and_become_facts_with_a_name(tmp_path: Path) 
             )
         ]
         assert [(each.returncode, each.stdout, each.stderr) for each in said] == [
-            (0, "halt\n", ""),
+            (0, "halted: nothing is created, what rests is being cancelled\n", ""),
             (0, "closing eth\n", ""),
             (0, "already closing eth; urgency unchanged\n", ""),
             (0, "already closing eth; urgency raised to urgent\n", ""),
             (0, "retry\n", ""),
-            (0, "resume\n", ""),
+            (0, "resumed\n", ""),
         ]
         assert live.call("run").returncode == 2
         assert live.call("kill").returncode == 0

@@ -723,3 +723,24 @@ class _OtherEncoder:
 
     def encode(self, records: list[Record]) -> bytes:
         return msgspec.msgpack.encode([["record", record.seq] for record in records])
+
+
+def test_a_newer_schema_in_the_meta_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    open_journal(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE meta SET value = 99 WHERE key = 'schema'")
+        connection.commit()
+    with pytest.raises(NewerJournal, match="schema 99"):
+        open_journal(path)
+
+
+@pytest.mark.parametrize("offset", [3584, 3840])
+def test_random_bytes_in_the_first_page_are_a_clear_error(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "journal.db"
+    open_journal(path).close()
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(bytes(range(192, 256)))
+    with pytest.raises(JournalError, match=r"journal\.db"):
+        open_journal(path)

@@ -12,10 +12,24 @@ from collections.abc import Sequence
 from os.path import realpath
 from pathlib import Path
 
+from engine.journal import JournalError
 from engine.simulation.golden import compare_trace, render_trace
 from engine.simulation.outcome import Outcome, seconds_text, to_json
 from engine.simulation.scenario import Scenario, ScenarioError, load_scenario
 from engine.simulation.world import run
+from machines.errors import ReplayDiverged
+
+#: What a defect of ours looks like from outside; anything else ends the command.
+CRASHES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    JournalError,
+    LookupError,
+    ReplayDiverged,
+    TypeError,
+    ValueError,
+)
 
 
 def main(
@@ -31,7 +45,13 @@ def main(
         return _refuse(mistakes)
     failed = 0
     for scenario in scenarios:
-        outcome = run(scenario).outcome
+        try:
+            outcome = run(scenario).outcome
+        except CRASHES as error:
+            # One file that breaks the program must not keep the others from being run.
+            print(f"FAILED {scenario.file}: broke the engine: {error!r}", file=sys.stderr)  # noqa: T201
+            failed += 1
+            continue
         try:
             golden(outcome, Path(scenario.file), rewrite=rewrite)
         except OSError as error:

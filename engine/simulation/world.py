@@ -170,7 +170,8 @@ class World:
             venue.republish()
             venue.start_republish(every)
         self._start_markets()
-        for entry in self.scenario.timeline:
+        # What arms a request comes before what causes one, however the file orders an instant.
+        for entry in sorted(self.scenario.timeline, key=lambda each: not _arms(each.action)):
             if entry.at is not None:
                 lane = HOUSEKEEP if isinstance(entry.action, actions.ExpectNow) else MARKET
                 self.kernel.at(self.origin + entry.at, lane, self.stage, entry.action)
@@ -281,6 +282,11 @@ class World:
 
 def _book_action(key: str, book: Any) -> actions.Book:
     return actions.Book(key, book.bid, book.bid_qty, book.ask, book.ask_qty, book.mark)
+
+
+def _arms(action: actions.Action) -> bool:
+    """Whether an action only prepares the fate of requests to come."""
+    return isinstance(action, (actions.Answer, actions.Fault, actions.Crash))
 
 
 def run(scenario: Scenario) -> World:

@@ -60,6 +60,17 @@ def cap_from(side: int, bid: int, ask: int, bps: Decimal) -> int:
     return int((mid * (1 - bps / TEN_THOUSAND)).to_integral_value(ROUND_CEILING))
 
 
+def taker_bound(side: int, bid: int, ask: int, bps: Decimal, absolute_bps: Decimal) -> int:
+    """Bound of a market attempt in ticks: `bps` from the mid, never beyond `absolute_bps`.
+
+    A taker's bound buys up and sells down to the tick; the absolute cap holds after rounding.
+    """
+    share = bps / TEN_THOUSAND
+    price = Decimal(bid + ask) / 2 * (1 + share if side == BUY else 1 - share)
+    cap = cap_from(side, bid, ask, absolute_bps)
+    return capped(side, taker_ticks(side, price, Decimal(1)), cap)
+
+
 def capped(side: int, price: int, cap: int) -> int:
     """The price, or the cap where the price is worse."""
     return min(price, cap) if side == BUY else max(price, cap)
