@@ -16,10 +16,10 @@ from engine.timers import Timers
 from machines.core import Core
 from machines.errors import ReplayDiverged
 from machines.messages import (
+    INTENTS,
     Alarm,
     Arm,
     Cancel,
-    CancelForeign,
     Command,
     CommandRefused,
     Connect,
@@ -31,7 +31,6 @@ from machines.messages import (
 from machines.table import Out
 from venues.port import Port
 
-_INTENTS = frozenset({Place, Cancel, CancelForeign})
 #: Commands that name a venue; all others name an instrument.
 _BY_VENUE = frozenset({ReadTruth, Connect})
 #: Facts that may wait to be journaled before the readers have to stop (I20).
@@ -155,7 +154,7 @@ class Dispatcher:
                 self.timers.arm(command)
                 continue
             batch.commands.append(command)
-            if kind in _INTENTS:
+            if kind in INTENTS:
                 intents += (command,)
                 batch.has_intent = True
             elif kind is Alarm:
@@ -233,7 +232,7 @@ class Dispatcher:
             elif kind is Alarm:
                 if self.on_alarm is not None:
                     self.on_alarm(command)
-            elif durable or kind not in _INTENTS:
+            elif durable or kind not in INTENTS:
                 self._submit(command)
 
     def _refuse(self, command: Place, gate: str) -> None:
@@ -265,7 +264,7 @@ def fold(core: Core, records: Iterable[Record]) -> int:
         out = core.step(record.fact)
         intents: tuple[Command, ...] = ()
         if out.commands:
-            intents = tuple([each for each in out.commands if type(each) in _INTENTS])
+            intents = tuple([each for each in out.commands if type(each) in INTENTS])
         if intents != record.intents:
             raise ReplayDiverged(
                 f"record {record.seq}: the journal has {record.intents}, replay gives {intents}"

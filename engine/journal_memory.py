@@ -1,7 +1,7 @@
-"""Journals without a file: one that keeps its rows in a list, one that keeps nothing.
+"""A journal without a file: it keeps its rows in a list, for simulation.
 
-The list is for simulation and outlives the engine that it records. Neither must be given to an
-engine whose orders are real.
+The list outlives the engine that it records. It must not be given to an engine whose orders are
+real.
 """
 
 from collections.abc import Iterator, Sequence
@@ -61,14 +61,3 @@ class MemoryJournal(Front):
     def read(self) -> Iterator[Record]:
         """Give all durable records in order, checked against chain and numbering; lazily."""
         return decoded(self.rows, "journal in memory")
-
-
-class NullJournal(Front):
-    """Counts and forgets: what an engine costs without a journal."""
-
-    def __init__(self, epoch: int = 1) -> None:
-        super().__init__(Head(epoch))
-
-    def append(self, records: Sequence[Record]) -> None:
-        """Count a non-empty batch."""
-        self._head.last_seq = records[-1].seq

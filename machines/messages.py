@@ -43,8 +43,7 @@ class TradeRow(Struct, frozen=True, array_like=True):
 class InstrumentTruth(Struct, frozen=True, array_like=True):
     """What one venue says about one instrument; `qty` None means unknown, never zero.
 
-    `qty` is signed units. `last_trade` is the venue time of the newest trade this view contains,
-    0 if it contains none.
+    `qty` is signed units; the flags say whether a list is known to be whole.
     """
 
     instrument: int
@@ -445,4 +444,4 @@ Command = (
 )
 
 #: Commands that can change an order: durable before they leave (I1).
-INTENTS = (Place, Cancel, CancelForeign)
+INTENTS = frozenset({Place, Cancel, CancelForeign})

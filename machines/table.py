@@ -172,7 +172,6 @@ class Table:
             raise TableError(name, findings)
         self.machine = build(self)
         self.events: dict[str, Any] = self.machine.events
-        self.terminal = frozenset(state.name for state in self.states.values() if state.terminal)
 
     def fire(self, model: Any, trigger: str, message: Any, out: Out) -> None:
         """Take the row for `trigger` in the model's state.

@@ -39,7 +39,7 @@ from engine.journal_errors import (
     SequenceGap,
 )
 from engine.journal_file import EPOCH_MAX
-from engine.journal_memory import MemoryJournal, NullJournal
+from engine.journal_memory import MemoryJournal
 from engine.journal_rows import Head
 from engine.lock import LockFile
 from machines.messages import (
@@ -244,12 +244,6 @@ def test_every_file_is_for_its_owner_alone(path):
         os.umask(before)
     names = {"unwind.db", "unwind.db-wal", "unwind.db-shm", "unwind.db.lock"}
     assert modes == dict.fromkeys(names, 0o600)
-
-
-def test_the_null_journal_counts_only():
-    journal = NullJournal()
-    journal.append([record(1), record(2)])
-    assert (journal.last_seq, journal.epoch) == (2, 1)
 
 
 # ---------------------------------------------------------------- what a commit refuses

@@ -18,7 +18,7 @@ from machines.messages import (
 )
 from machines.types import MS, NS
 from tests.test_sim_venue import Desk, said
-from venues.sim.draws import Draws, fnv1a, seed_of
+from venues.sim.draws import Draws, fnv1a
 from venues.sim.faults import FAULTS, check_fault
 
 
@@ -369,16 +369,5 @@ def test_draws_stay_in_their_bounds_and_reach_them() -> None:
     draws = Draws(3)
     assert sorted({draws.between(2, 5) for _ in range(200)}) == [2, 3, 4, 5]
     assert sum(draws.chance(1, 4) for _ in range(4000)) in range(880, 1120)
-    items = list(range(20))
-    draws.shuffle(items)
-    assert items != sorted(items)
-    assert sorted(items) == list(range(20))
     with pytest.raises(ValueError, match="outside"):
         draws.below(0)
-
-
-def test_a_commit_is_a_seed() -> None:
-    assert seed_of("12") == 12
-    assert seed_of("00000000000000ff" + "a" * 24) == 255
-    with pytest.raises(ValueError, match="outside"):
-        seed_of("-1")

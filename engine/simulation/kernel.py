@@ -36,12 +36,6 @@ class Kernel:
         """Time of the earliest pending action."""
         return self.heap[0][0] if self.heap else None
 
-    def next_lane(self) -> int | None:
-        """Lane of the earliest pending action if it is due now."""
-        if self.heap and self.heap[0][0] <= self.now:
-            return self.heap[0][1]
-        return None
-
     def run_one(self) -> None:
         """Run the earliest pending action."""
         _, _, _, action, argument = heappop(self.heap)

@@ -8,11 +8,6 @@ from decimal import Decimal
 
 from machines.types import MARKET, Instrument
 
-HUNDRED = Decimal(100)
-
-#: Venue modes in which a given order may be created.
-_CREATES = {"online"}
-
 
 def book_is_valid(bid: int, ask: int, age_ns: int, age_max_ns: int) -> bool:
     """Whether prices may be taken from a book: two sides, not crossed, young enough."""

@@ -4,7 +4,7 @@ Everything is an integer, so a seed gives the same run on every platform. A stre
 adding a draw to one moves no other. This module must not read a clock or use a library generator.
 """
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 MASK = (1 << 64) - 1
@@ -23,16 +23,6 @@ def fnv1a(name: str) -> int:
     for byte in name.encode():
         value = ((value ^ byte) * 0x100000001B3) & MASK
     return value
-
-
-def seed_of(text: str) -> int:
-    """Read a seed: a decimal u64, or the first 16 digits of a 40-digit commit id."""
-    if len(text) == 40:
-        return int(text[:16], 16)
-    seed = int(text)
-    if not 0 <= seed <= MASK:
-        raise ValueError(f"seed {seed} is outside 0..2**64-1")
-    return seed
 
 
 class Draws:
@@ -73,9 +63,3 @@ class Draws:
     def pick(self, items: Sequence[T]) -> T:
         """Return one item, all equally likely."""
         return items[self.below(len(items))]
-
-    def shuffle(self, items: MutableSequence[T]) -> None:
-        """Permute in place (Fisher-Yates)."""
-        for last in range(len(items) - 1, 0, -1):
-            other = self.below(last + 1)
-            items[last], items[other] = items[other], items[last]
