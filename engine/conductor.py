@@ -13,8 +13,9 @@ import anyio
 from loguru import logger
 
 from engine.live import Engine
-from engine.recovery import RUN, START, STOP, Boot
-from machines.messages import CloseRequested, EngineStarted, OperatorCommanded, PositionDeclared
+from engine.recovery import RUN, Boot
+from machines.env import STOP
+from machines.messages import CloseRequested, EngineStarted, PositionDeclared
 
 EXIT_FLAT = 0
 EXIT_LEFT = 1
@@ -47,8 +48,6 @@ class Conductor:
                     instrument, qty = boot.position(key, spec)
                     now = engine.clock.now()
                     engine.fact(PositionDeclared(now, instrument.index, qty, spec.entry))
-        if boot.memory.parked:
-            engine.fact(OperatorCommanded(engine.clock.now(), "resume", by=START))
 
     async def conduct(self) -> int:
         """Conduct the run to its end; return the exit code. Orders may rest only if it says so."""

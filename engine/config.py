@@ -140,16 +140,18 @@ def read_toml(path: Path, findings: Findings) -> dict[str, Any]:
     return {}
 
 
-def decode_config(
-    tables: Mapping[str, Any], findings: Findings, folder: Path = Path()
-) -> Config | None:
-    """Read the tables of a configuration; None if it cannot be used, `findings` then say why.
+def decode_market(
+    tables: Mapping[str, Any], findings: Findings, close: CloseSettings, open_: OpenSettings
+) -> tuple[
+    dict[str, VenueSpec | None],
+    dict[str, InstrumentSpec | None],
+    dict[str, PositionSpec | None],
+    dict[str, PairSpec | None],
+]:
+    """Read venues, instruments, positions and pairs, and check them against each other.
 
-    Paths in it start at `folder`.
+    What cannot be used is None under its name; pairs overlay `close` and `open_`.
     """
-    note_unknown(tables, TOP, "", findings)
-    close = decode_close(tables.get("close", {}), "close", findings)
-    open_ = decode_open(tables.get("open", {}), "open", findings)
     venues = decode_each("venues", tables, findings, decode_venue)
     instruments = decode_each("instruments", tables, findings, decode_instrument)
     positions = decode_each("positions", tables, findings, decode_position)
@@ -161,6 +163,20 @@ def decode_config(
     check_references(venues, instruments, positions, pairs, findings)
     if not venues and not findings.about("venues"):
         findings.add("venues", MISSING, "must hold at least one venue")
+    return venues, instruments, positions, pairs
+
+
+def decode_config(
+    tables: Mapping[str, Any], findings: Findings, folder: Path = Path()
+) -> Config | None:
+    """Read the tables of a configuration; None if it cannot be used, `findings` then say why.
+
+    Paths in it start at `folder`.
+    """
+    note_unknown(tables, TOP, "", findings)
+    close = decode_close(tables.get("close", {}), "close", findings)
+    open_ = decode_open(tables.get("open", {}), "open", findings)
+    venues, instruments, positions, pairs = decode_market(tables, findings, close, open_)
     for key, spec in instruments.items():
         if spec:
             instruments[key] = _with_source(spec, folder, findings)

@@ -23,15 +23,13 @@ from engine.journal import JournalError, Record, SyncJournal, open_journal
 from engine.lock import LockFile, sync_directory
 from machines.core import Core
 from machines.errors import ReplayDiverged
-from machines.messages import CloseRequested, OperatorCommanded
+from machines.messages import CloseRequested
 from machines.types import Instrument, VenueSettings
 from venues.instruments import base_to_units
 from venues.profiles import Profile
 
 #: `by` of what the engine itself asks for.
 RUN = "run:"
-STOP = "engine:stop"
-START = "engine:start"
 
 SESSION_SUFFIX = ".session"
 _SUFFIXES = (SESSION_SUFFIX, "", "-wal", "-shm")
@@ -76,12 +74,11 @@ class Session(msgspec.Struct):
 
 
 class Memory:
-    """What a fold sees besides the machines: requests made, the newest time, a parked engine."""
+    """What a fold sees besides the machines: the requests made and the newest time."""
 
     def __init__(self) -> None:
         self.requested: set[tuple[str, str]] = set()
         self.newest = 0
-        self.parked = False
 
     def watch(self, records: Iterable[Record]) -> Iterator[Record]:
         """Pass records on and note what the next start needs."""
@@ -90,11 +87,6 @@ class Memory:
             self.newest = max(self.newest, record.at)
             if isinstance(fact, CloseRequested):
                 self.requested.add((fact.by, fact.pair))
-            elif isinstance(fact, OperatorCommanded):
-                if fact.command == "halt":
-                    self.parked = fact.by == STOP
-                elif fact.command in ("resume", "kill"):
-                    self.parked = False
             yield record
 
 

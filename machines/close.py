@@ -26,7 +26,6 @@ from machines.close_actions import (
     abandon_withdrawal,
     begin_withdrawal,
     call_person,
-    cancel_revived,
     end_external,
     end_reconciled,
     end_withdrawn,
@@ -173,7 +172,7 @@ ROWS = (
     Row("break",        _LIVE,              "quarantined",      None,                   (quarantine,)),
     Row("break",        ("reconciled", "frozen"), "quarantined", None,                  (quarantine,), late=True),
     Row("break",        "quarantined",      None,               None,                   (ignore,)),
-    Row("leg_moved",    "quarantined",      None,               None,                   (cancel_revived,)),
+    Row("leg_moved",    "quarantined",      None,               None,                   (account,)),
     Row("release",      "quarantined",      "preparing",        None,                   (resume_frozen,)),
     Row("release",      (*_LIVE, "reconciled", "frozen"), None, None,                   (ignore,)),
     # -- a new process

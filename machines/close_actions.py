@@ -172,12 +172,6 @@ def quarantine(e: EventData) -> None:
         out.tell(leg, "hold")
 
 
-def cancel_revived(e: EventData) -> None:
-    """Nothing is placed by a quarantined close; what turns out to be alive is cancelled."""
-    close, out = e.model, e.args[1]
-    close.note_exposure(out)
-
-
 def resume_frozen(e: EventData) -> None:
     """The operator adopts what the venues say: read them anew and close all of it."""
     close, out = e.model, e.args[1]

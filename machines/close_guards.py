@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from machines.leg_model import ENDED
 from machines.policy.escalating import existing_rung, first_rung
 from machines.policy.gating import below_minimum, floor_to_lot
 from machines.policy.reconciling import (
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from machines.close_model import Close
     from machines.leg_model import Leg
-
-
-ENDED = ("done", "dust")
 
 
 def judge(leg: Leg, since: int) -> Judgement:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SEQ_BITS = 40
 #: `by` of the halt with which a process parks its machines when it is told to stop.
-STOP = "stop"
+STOP = "engine:stop"
 
 
 class Env:

@@ -211,7 +211,6 @@ class Evidence:
             out.commands.append(Alarm(at, "leg_liquidated", key, text))
         if leg is not None:
             self.touch(leg.close)
-            leg.external += change
             leg.liquidated = leg.liquidated or origin != "settlement"
             leg.close.note_exposure(out)
             out.tell(leg, "order_filling", None)

@@ -31,7 +31,7 @@ class Leg:
     """One leg of a close. Quantities in units, prices in ticks, times in ns."""
 
     __slots__ = (
-        "attempts", "attempts_total", "balancing", "book", "cap", "close", "env", "external",
+        "attempts", "attempts_total", "balancing", "book", "cap", "close", "env",
         "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung", "number",
         "order", "orders", "quoted_at", "read_after", "refusals", "requotes", "retried_at",
         "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
@@ -60,7 +60,6 @@ class Leg:
         self.start_bid = 0
         self.start_ask = 0
         self.cap = 0
-        self.external = 0
         self.liquidated = False
         self.held = False
         self.retrying = False

@@ -25,7 +25,7 @@ from engine.control import (
     check_close,
 )
 from engine.journal import read_journal
-from engine.recovery import STOP
+from machines.env import STOP
 from machines.messages import CloseRequested, OperatorCommanded
 from tests.live_engine import LIMIT_S, ROOT, LiveEngine, config_text, read_until
 

@@ -21,6 +21,7 @@ from engine.simulation.crash import CrashPlan
 from engine.simulation.kernel import Kernel
 from engine.simulation.outcome import seconds_text
 from machines.core import Core
+from machines.env import STOP
 from machines.messages import Alarm, Command, EngineStarted, Fact, LinkStale, OperatorCommanded
 from machines.table import Out
 from machines.types import NS
@@ -198,7 +199,7 @@ class Process:
         if self.dispatcher is None:
             return
         if self.unfinished():
-            self.fact(OperatorCommanded(self.kernel.now, "halt", by="stop"))
+            self.fact(OperatorCommanded(self.kernel.now, "halt", by=STOP))
             self._later(NS, self.kill)
         else:
             self.kill()

@@ -13,24 +13,18 @@ from engine.config import (
     EngineSpec,
     Findings,
     InstrumentSpec,
-    PairSpec,
     PositionSpec,
-    check_references,
     decode_close,
-    decode_each,
-    decode_instrument,
+    decode_market,
     decode_open,
-    decode_pair,
-    decode_position,
     decode_session,
-    decode_venue,
     overlay,
     with_single_legs,
 )
 from engine.config_keys import ENGINE
 from engine.config_parts import build
 from engine.config_reading import as_table, note_unknown, read_section
-from engine.config_values import MISSING, join
+from engine.config_values import join
 from engine.simulation.scenario_keys import Reader
 from engine.simulation.scenario_layers import Layers
 from venues.instruments import base_to_contracts
@@ -48,17 +42,7 @@ def read_config(top: Reader, layers: Layers, findings: Findings) -> Config:
     tables = {name: _shared(top.raw(name, {}), overlaid.get(name)) for name in SHARED}
     close = decode_close(overlaid.get("close", {}), "config.close", findings)
     open_ = decode_open(overlaid.get("open", {}), "config.open", findings)
-    venues = decode_each("venues", tables, findings, decode_venue)
-    instruments = decode_each("instruments", tables, findings, decode_instrument)
-    positions = decode_each("positions", tables, findings, decode_position)
-
-    def read_pair(table: Any, path: str, noted: Findings, name: str) -> PairSpec | None:
-        return decode_pair(table, path, noted, name, close, open_)
-
-    pairs = decode_each("pairs", tables, findings, read_pair)
-    check_references(venues, instruments, positions, pairs, findings)
-    if not venues and not findings.about("venues"):
-        findings.add("venues", MISSING, "must hold at least one venue")
+    venues, instruments, positions, pairs = decode_market(tables, findings, close, open_)
     held = {key: spec for key, spec in positions.items() if spec}
     for key, position in held.items():
         instrument = instruments.get(key)
