@@ -249,11 +249,16 @@ class Dispatcher:
             port.submit(command)
 
 
-def fold(core: Core, records: Iterable[Record]) -> int:
+def fold(
+    core: Core,
+    records: Iterable[Record],
+    on_step: Callable[[Record, Out], None] | None = None,
+) -> int:
     """Bring a fresh core to the state that the records describe; returns how many there were.
 
-    Raises `ReplayDiverged` at the first record whose intents differ from those that the core now
-    derives from the same facts: the machines changed in a way the journal's version does not say.
+    `on_step(record, out)` sees every step after it ran. Raises `ReplayDiverged` at the first record
+    whose intents differ from those that the core now derives from the same facts: the machines
+    changed in a way the journal's version does not say.
     """
     count = 0
     books = core.books
@@ -269,6 +274,8 @@ def fold(core: Core, records: Iterable[Record]) -> int:
             raise ReplayDiverged(
                 f"record {record.seq}: the journal has {record.intents}, replay gives {intents}"
             )
+        if on_step is not None:
+            on_step(record, out)
         count += 1
     core.recording = recording
     return count

@@ -264,8 +264,7 @@ class Core(Requests, Evidence):
             env.halted = False
             env.halted_by = ""
         for session in self.sessions.values():
-            untried = session.state == "connecting" and not session.timers
-            out.tell(session, "begin" if untried else "restarted")
+            out.tell(session, "restarted")
         for order in list(env.orders.values()):
             if order.alive:
                 out.tell(order, "restarted")

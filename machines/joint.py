@@ -18,23 +18,40 @@ if TYPE_CHECKING:
 
 
 class Joint(NamedTuple):
-    """A joint rule: what leg `a` and leg `b` are doing, and the rung that `b` must reach."""
+    """A joint rule: what leg `a` is doing, where leg `b` stands, and the rung that `b` must reach.
 
-    a: str
-    b: str
-    rung: int
+    A tuple stands for one rule each; `rung` None asks for nothing.
+    """
+
+    a: str | tuple[str, ...]
+    b: str | tuple[str, ...]
+    rung: int | None
     why: str
 
 
-def phase(leg: Leg) -> str:
+#: What a leg may be doing, as its sibling sees it.
+DOING = ("absent", "working", "ended", "liquidated")
+#: Where a leg may stand, as the rung is concerned that is asked of it.
+STANDING = ("passive", "aggressive", "market", "ended")
+
+
+def doing(leg: Leg) -> str:
     """What a leg is doing, in the words of the joint table.
 
-    A leg that had nothing to close when it started is `absent`: its sibling closes alone.
+    A leg that had nothing to close when it started is `absent`: its sibling closes alone. One of
+    which the venue took a part is `liquidated`, whether it still works on the rest or has ended.
     """
     if leg.liquidated:
         return "liquidated"
     if leg.ended:
         return "ended" if leg.start_qty != leg.keep else "absent"
+    return "working"
+
+
+def standing(leg: Leg) -> str:
+    """The rung on which a leg stands, or for which it withdraws; `ended` when it has none."""
+    if leg.ended:
+        return "ended"
     if leg.state == "stuck":
         return "market"
     return ("passive", "aggressive", "market", "market")[max(leg.rung, leg.next_rung)]
@@ -42,16 +59,36 @@ def phase(leg: Leg) -> str:
 
 JOINT = (
     Joint("ended", "passive", AGGRESSIVE, "one leg is closed: the other hedges at once"),
-    Joint("liquidated", "passive", MARKET, "the venue closed one leg: the other goes to market"),
-    Joint("liquidated", "aggressive", MARKET, "the venue closed one leg: the other goes to market"),
-)
-_JOINT: dict[tuple[str, str], int] = {(row.a, row.b): row.rung for row in JOINT}
+    Joint("ended", ("aggressive", "market"), None, "it hedges already; its own rung bounds it"),
+    Joint("liquidated", ("passive", "aggressive"), MARKET,
+        "the venue closed one leg: the other goes to market"),
+    Joint("liquidated", "market", None, "it is there already"),
+    Joint("working", ("passive", "aggressive", "market"), None,
+        "each by its own time; when passive ends or the budget is spent, the lagging one first"),
+    Joint("absent", ("passive", "aggressive", "market"), None,
+        "nothing was held on the other leg: this one closes alone and is a hedge of nothing"),
+    Joint(DOING, "ended", None, "nothing is left to close on this leg"),
+)  # fmt: skip
+
+
+def _expanded() -> dict[tuple[str, str], int]:
+    """The rungs asked for, by (doing, standing)."""
+    found: dict[tuple[str, str], int] = {}
+    for row in JOINT:
+        for a in row.a if isinstance(row.a, tuple) else (row.a,):
+            for b in row.b if isinstance(row.b, tuple) else (row.b,):
+                if row.rung is not None:
+                    found[a, b] = row.rung
+    return found
+
+
+_JOINT = _expanded()
 
 
 def apply_joint(close: Close, out: Out) -> None:
     """Tell each leg the rung that the joint table asks of it; idempotent, so a fixpoint."""
     first, second = close.legs
     for leg, other in ((first, second), (second, first)):
-        rung = _JOINT.get((phase(other), phase(leg)))
+        rung = _JOINT.get((doing(other), standing(leg)))
         if rung is not None and leg.state != "idle":
             out.tell(leg, "escalate", rung)

@@ -62,20 +62,15 @@ def _enter(leg: Leg, rung: int, out: Out) -> None:
 
 
 def go_on(e: EventData) -> None:
-    """Go on at the same rung, or start the higher one that was decided meanwhile."""
+    """Go on at the same rung: an attempt is due at once."""
     leg, out = e.model, e.args[1]
-    target = max(leg.next_rung, leg.rung)
-    if target > leg.rung:
-        _enter(leg, target, out)
-        return
     leg.next_rung = FREE
     out.tell(leg, "attempt_due")
 
 
 def resume_after_doubt(e: EventData) -> None:
-    """The doubtful order is dead: go on, after a pause when nobody had asked for its end."""
-    leg, order = e.model, e.args[0]
-    if max(leg.next_rung, leg.rung) > leg.rung or order.cancel_wanted or ended_whole(e):
+    """Go on at the same rung, after a pause when nobody had asked for the order's end."""
+    if e.args[0].cancel_wanted or ended_whole(e):
         go_on(e)
     else:
         pause(e)
@@ -108,14 +103,18 @@ def try_again(e: EventData) -> None:
     out.tell(leg, "attempt_due")
 
 
-def resume_live(e: EventData) -> None:
-    """The order is known to rest again: give the attempt its time anew."""
+def time_attempt(e: EventData) -> None:
+    """Give the attempt its own time from now on."""
     leg, out = e.model, e.args[1]
     settings = leg.settings
-    if leg.rung != PASSIVE:
-        rung = settings.aggressive_limit if leg.rung == AGGRESSIVE else settings.market
-        leg.timers["attempt"] = due = out.now + rung.attempt_timeout_ns
-        out.commands.append(Arm(leg.uid, "attempt", due))
+    rung = settings.aggressive_limit if leg.rung == AGGRESSIVE else settings.market
+    leg.timers["attempt"] = due = out.now + rung.attempt_timeout_ns
+    out.commands.append(Arm(leg.uid, "attempt", due))
+
+
+def clear_timers(e: EventData) -> None:
+    """Stop the timers of the rung that is left behind."""
+    e.model.timers.clear()
 
 
 def withdraw_for_step(e: EventData) -> None:
@@ -219,12 +218,15 @@ def wish_asked_rung(e: EventData) -> None:
 def wait(e: EventData) -> None:
     """Wait for the gate; a wide spread only for `spread_wait_s`."""
     leg, out = e.model, e.args[1]
+    timers = leg.timers
+    timers.pop("attempt", None)
+    timers.pop("pause", None)
     leg.wait_reason = shut_by(leg, out.now)
     if leg.wait_reason == "balanced":
         # Nothing is naked and nothing is due: the sibling's own deadline ends this wait.
-        leg.timers.pop("deadline", None)
+        timers.pop("deadline", None)
     if leg.wait_reason == "spread":
-        leg.timers["gate"] = due = out.now + leg.settings.spread_wait_ns
+        timers["gate"] = due = out.now + leg.settings.spread_wait_ns
         out.commands.append(Arm(leg.uid, "gate", due))
     _watch(leg, True)
 
@@ -234,11 +236,16 @@ def leave_wait(e: EventData) -> None:
     leg, out = e.model, e.args[1]
     leg.wait_reason = ""
     leg.timers.pop("gate", None)
-    if leg.rung == AGGRESSIVE and "deadline" not in leg.timers:
-        leg.timers["deadline"] = due = out.now + leg.settings.aggressive_limit.timeout_ns
-        out.commands.append(Arm(leg.uid, "deadline", due))
     _watch(leg, leg.rung == PASSIVE and leg.settings.passive_limit.requotes_max > 0)
     out.tell(leg, "attempt_due")
+
+
+def renew_deadline(e: EventData) -> None:
+    """Give the aggressive rung its time anew where a wait with nothing due had stopped it."""
+    leg, out = e.model, e.args[1]
+    if "deadline" not in leg.timers:
+        leg.timers["deadline"] = due = out.now + leg.settings.aggressive_limit.timeout_ns
+        out.commands.append(Arm(leg.uid, "deadline", due))
 
 
 def waive_spread(e: EventData) -> None:

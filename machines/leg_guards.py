@@ -96,16 +96,28 @@ def goes_stuck(e: EventData) -> bool:
     return leg.next_rung == STUCK
 
 
-def goes_to_market(e: EventData) -> bool:
-    """The next rung is market."""
+def climbs_to_market(e: EventData) -> bool:
+    """Market was decided on while the order was being ended, and the leg is below it."""
     leg: Leg = e.model
-    return MARKET in (leg.next_rung, leg.rung)
+    return leg.next_rung == MARKET > leg.rung
 
 
-def goes_to_aggressive(e: EventData) -> bool:
-    """The next rung is aggressive_limit."""
+def climbs_to_aggressive(e: EventData) -> bool:
+    """Aggressive_limit was decided on while the order was being ended, and the leg is below it."""
     leg: Leg = e.model
-    return max(leg.next_rung, leg.rung) == AGGRESSIVE
+    return leg.next_rung == AGGRESSIVE > leg.rung
+
+
+def is_on_market(e: EventData) -> bool:
+    """The leg stands on market."""
+    leg: Leg = e.model
+    return leg.rung == MARKET
+
+
+def is_on_aggressive(e: EventData) -> bool:
+    """The leg stands on aggressive_limit."""
+    leg: Leg = e.model
+    return leg.rung == AGGRESSIVE
 
 
 def still_in_doubt(e: EventData) -> bool:

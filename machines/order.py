@@ -42,23 +42,30 @@ from machines.order_moves import (
     read_trades,
     repeat_cancel,
     send_cancel,
+    was_asked_for,
 )
 from machines.table import Row, State, Table
 
 STATES = (
-    State(
-        "pending", "recorded, not sent yet", unbounded="left by the send that follows the commit"
-    ),
-    State("sent", "on its way; no word from the venue", "silent: decision_timeout_ms"),
-    State("live", "the venue has it and it can fill", unbounded="its leg's rung bounds it"),
-    State("cancelling", "a cancel was sent; it can still fill", "cancel_silent: cancel_timeout_s"),
-    State("unknown", "fate in doubt; counts as alive with its whole rest", "ask: 0.25 s to 5 s"),
-    State("contradicted", "reported dead, then seen alive; cancelled again", "ask: 0.25 s to 5 s"),
-    State("filled", "dead: filled in full", terminal=True),
-    State("cancelled", "dead: cancelled, by us or by the venue", terminal=True),
-    State("rejected", "dead: refused, or proved never to have existed", terminal=True),
-    State("expired", "dead: ended by the venue's time or post-only rule", terminal=True),
-)
+    State("pending", "recorded, not sent yet",
+        unbounded="left by the send that follows the commit", group="alive / new"),
+    State("sent", "on its way; no word from the venue", "silent: decision_timeout_ms",
+        group="alive / new"),
+    State("live", "the venue has it and it can fill", unbounded="its leg's rung bounds it",
+        group="alive / held"),
+    State("cancelling", "a cancel was sent; it can still fill", "cancel_silent: cancel_timeout_s",
+        group="alive / held"),
+    State("unknown", "fate in doubt; counts as alive with its whole rest",
+        "ask: 0.25 s to 5 s; alarm: alarm_after_s", group="alive / doubt"),
+    State("contradicted", "reported dead, then seen alive; cancelled again",
+        "ask: 0.25 s to 5 s; alarm: alarm_after_s", group="alive / doubt"),
+    State("filled", "dead: filled in full", terminal=True, group="dead"),
+    State("cancelled", "dead: cancelled, by us or by the venue", terminal=True, group="dead / unfilled"),
+    State("rejected", "dead: refused, or proved never to have existed", terminal=True,
+        group="dead / unfilled"),
+    State("expired", "dead: ended by the venue's time or post-only rule", terminal=True,
+        group="dead / unfilled"),
+)  # fmt: skip
 _UNFILLED = ("cancelled", "rejected", "expired")
 _DEAD = ("filled", *_UNFILLED)
 _NEW = ("pending", "sent")
@@ -87,15 +94,19 @@ ROWS = (
     # -- resting and filling
     Row("opened",       _NEW,                  "live",         None,             (note_resting,)),
     Row("opened",       _HELD,                 None,           None,             (note_growth,)),
-    Row("opened",       "unknown",             "live",         None,             (note_live,)),
-    Row("opened",       "contradicted",        None,           None,             (note_growth,)),
+    Row("opened",       "unknown",             "live",         None,             (note_live,),
+        bound="venue: one per answer or report"),
+    Row("opened",       "contradicted",        None,           None,             (note_growth,),
+        bound="fills: the cumulative only grows"),
     Row("opened",       _UNFILLED,             "contradicted", newer_than_death, (cancel_contradicted,),
-        "live evidence dated after the death; a whole fill is proof of its own", late=True),
+        "live evidence dated after the death; a whole fill is proof of its own", late=True,
+        bound="venue: one per live evidence dated after the death"),
     Row("opened",       _DEAD,                 None,           None,             (note_growth,),
         "a late ack never moves a dead order back"),
     Row("grew",         _NEW,                  "live",         None,             (note_resting, note_growth),
         "a fill may precede its ack"),
-    Row("grew",         (*_HELD, *_DOUBT),     None,           None,             (note_growth,)),
+    Row("grew",         (*_HELD, *_DOUBT),     None,           None,             (note_growth,),
+        bound="fills: the cumulative only grows"),
     Row("grew",         _DEAD,                 None,           None,             (note_growth,),
         "a late fill is credited; the order stays dead"),
     # -- ends
@@ -109,7 +120,10 @@ ROWS = (
     Row("rejected",     _DEAD,                 None,           None,             (note_growth,)),
     Row("ended_unclear", (*_NEW, *_HELD),      "unknown",      None,             (begin_doubt,),
         "an end without its quantity is no end"),
-    Row("ended_unclear", _DOUBT,               None,           None,             (ask_now,)),
+    Row("ended_unclear", _DOUBT,               None,           was_asked_for,    (ignore,),
+        "an unclear answer is asked again after the pause; at once would have no end"),
+    Row("ended_unclear", _DOUBT,               None,           None,             (ask_now,),
+        bound="venue: one per report that nobody asked for"),
     Row("ended_unclear", _DEAD,                None,           None,             (ignore,)),
     Row("unrecognised", (*_NEW, *_HELD),       "unknown",      None,             (begin_doubt,),
         "a status text nobody knows: neither dead nor replaced before an answer"),
@@ -127,7 +141,8 @@ ROWS = (
         "'unknown order' on a cancel is doubt, never death"),
     Row("cancel_refused", (*_NEW, "live", *_DOUBT, *_DEAD), None, None,          (ignore,)),
     # -- doubt
-    Row("ask",          _DOUBT,                None,           None,             (ask_again,)),
+    Row("ask",          _DOUBT,                None,           None,             (ask_again,),
+        bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
     Row("alarm",        _DOUBT,                None,           None,             (call_person,)),
     Row("missing",      "unknown",             "rejected",     absent,           (note_absence,)),
     Row("missing",      "unknown",             None,           None,             (read_trades,)),

@@ -41,6 +41,12 @@ def newer_than_death(e: EventData) -> bool:
     return report.path not in ("ack", "cancel") and report.venue_at > e.model.died_at
 
 
+def was_asked_for(e: EventData) -> bool:
+    """The report answers a question of ours; it did not come by itself."""
+    report: OrderReported = e.args[0]
+    return report.path == "query"
+
+
 def absent(e: EventData) -> bool:
     """Every condition for proving that the order never reached the venue holds."""
     order: Order = e.model

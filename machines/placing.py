@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from machines.errors import InvariantBroken
-from machines.messages import Arm, Place
+from machines.messages import Place
 from machines.order_model import Order
 from machines.policy import pricing
 from machines.policy.gating import book_is_valid, floor_to_lot
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def place(leg: Leg, out: Out) -> None:
-    """Append the `Place` for the leg's remainder at its rung, and arm the attempt's own time.
+    """Append the `Place` for the leg's remainder at its rung.
 
     Raises `InvariantBroken` (I6) rather than let two orders of a leg be able to fill.
     """
@@ -41,11 +41,6 @@ def place(leg: Leg, out: Out) -> None:
     leg.order = order
     leg.orders.append(order)
     out.commands.append(command_for(order, leg.number, reduce_only=True, now=out.now))
-    if leg.rung != PASSIVE:
-        settings = leg.settings
-        rung = settings.aggressive_limit if leg.rung == AGGRESSIVE else settings.market
-        leg.timers["attempt"] = due = out.now + rung.attempt_timeout_ns
-        out.commands.append(Arm(leg.uid, "attempt", due))
 
 
 def _new_order(leg: Leg, qty: int, now: int) -> Order:

@@ -154,6 +154,7 @@ def back_off(e: EventData) -> None:
 def lose_trust(e: EventData) -> None:
     """Say that the venue is untrusted: nothing is created there until two reads agree again."""
     session, out = e.model, e.args[1]
+    session.timers.clear()
     cause = getattr(e.args[0], "cause", "") or "unknown cause"
     text = f"untrusted ({cause}); no order is created there until two reads agree"
     out.commands.append(Alarm(out.now, "venue_degraded", session.id, text))
@@ -174,12 +175,14 @@ def _arm(e: EventData, tag: str, span_ns: int) -> None:
 STATES = (
     State("connecting", "opening the streams", "open: open_timeout_s"),
     State("syncing", "reading positions, orders and trades until two reads agree",
-        "snapshot: snapshot_s"),
-    State("live", "trusted: orders may be created", unbounded="as long as the data is good"),
+        "snapshot: snapshot_s; ask: 0.25 s to 5 s", group="linked"),
+    State("live", "trusted: orders may be created", "stable: live_stable_s",
+        unbounded="as long as the data is good", group="linked"),
     State("stale", "the data cannot be relied on; recovery is about to begin",
-        unbounded="left within the same step"),
-    State("recovering", "reading again on the same link", "snapshot: snapshot_s"),
-    State("backoff", "no link; waiting before the next connect", "retry: jittered back-off"),
+        unbounded="left within the same step", group="linked"),
+    State("recovering", "reading again on the same link", "snapshot: snapshot_s; ask: 0.25 s to 5 s",
+        group="linked"),
+    State("backoff", "no link; waiting before the next connect", "retry: backoff_min_s to backoff_max_s"),
 )  # fmt: skip
 
 _READING = ("syncing", "recovering")
@@ -188,7 +191,6 @@ _ALL = ("connecting", "syncing", "live", "stale", "recovering", "backoff")
 
 ROWS = (
     # trigger        source                   dest          guard         actions
-    Row("begin",     "connecting",            None,         None,         (connect,)),
     Row("opened",    "connecting",            "syncing",    None,         (read_truth,),
         "the streams stand: positions, orders and trades are read"),
     Row("opened",    (*_LINKED, "backoff"),   None,         None,         (ignore,)),
@@ -198,17 +200,21 @@ ROWS = (
         "two equal reads: orders may be created"),
     Row("truth",     "recovering",            "live",       reads_agree,  (become_trusted,),
         "two equal reads: orders may be created"),
-    Row("truth",     _READING,                None,         None,         (read_again,)),
+    Row("truth",     _READING,                None,         None,         (read_again,),
+        bound="venue: one per complete read, within snapshot_s"),
     Row("truth",     ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
-    Row("truth_failed", _READING,             None,         None,         (read_later,)),
+    Row("truth_failed", _READING,             None,         None,         (read_later,),
+        bound="paced: 0.25 s, doubling to 5 s, within snapshot_s"),
     Row("truth_failed", ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
-    Row("ask",       _READING,                None,         None,         (read_now,)),
+    Row("ask",       _READING,                None,         None,         (read_now,),
+        bound="paced: 0.25 s, doubling to 5 s, within snapshot_s"),
     Row("snapshot",  _READING,                "backoff",    None,         (back_off,),
         "no answer in time"),
     Row("stale",     "live",                  "stale",      None,         (lose_trust,),
         "silence, a gap or a slow reader: the view may be wrong"),
     Row("stale",     ("connecting", "syncing", "stale", "recovering", "backoff"), None, None, (ignore,)),
-    Row("recover",   "stale",                 "recovering", None,         (read_truth,)),
+    Row("recover",   "stale",                 "recovering", None,         (read_truth,),
+        bound="venue: one per silence or gap"),
     Row("recover",   ("connecting", "syncing", "live", "recovering", "backoff"), None, None, (ignore,)),
     Row("stable",    "live",                  None,         None,         (forget_attempts,)),
     Row("closed",    "live",                  "backoff",    None,         (lose_trust, back_off),
@@ -217,9 +223,11 @@ ROWS = (
         "the link broke"),
     Row("closed",    "backoff",               None,         None,         (ignore,)),
     Row("retry",     "backoff",               "connecting", None,         (connect,),
-        "the pause before the next connect is over"),
+        "the pause before the next connect is over",
+        bound="paced: backoff_min_s to backoff_max_s, a person is called after ten in a row"),
     Row("restarted", _ALL,                    "connecting", None,         (connect,),
-        "a new process trusts nothing of the earlier one"),
+        "a new process trusts nothing of an earlier one",
+        bound="person: one per start of a process"),
 )  # fmt: skip
 
 TABLE = Table("session", STATES, ROWS, "connecting", Session)

@@ -36,8 +36,9 @@ Callback = Callable[[EventData], Any]
 class State(NamedTuple):
     """A state, what it means, and how it is left when nobody says anything.
 
-    `deadline` names the timer and the config key that bound the stay; a non-terminal state without
-    one gives its reason in `unbounded`.
+    `deadline` names the timers that bound the stay, as `tag: what sets its length`, several of them
+    separated by semicolons; a non-terminal state without one gives its reason in `unbounded`.
+    `group` puts states that belong together into one frame of the diagram, `outer / inner`.
     """
 
     name: str
@@ -45,13 +46,15 @@ class State(NamedTuple):
     deadline: str = ""
     terminal: bool = False
     unbounded: str = ""
+    group: str = ""
 
 
 class Row(NamedTuple):
     """One transition. `source` may be a tuple: the line then stands for one row each.
 
     `late` marks the declared exits of a terminal state (late facts, new rounds). `why` is the
-    reason where it is not obvious.
+    reason where it is not obvious. `bound` says what ends a loop that leads through this row, a
+    config key where there is one. `untaken` says why no simulation takes it.
     """
 
     trigger: str
@@ -61,6 +64,8 @@ class Row(NamedTuple):
     actions: tuple[Callback, ...] = ()
     why: str = ""
     late: bool = False
+    bound: str = ""
+    untaken: str = ""
 
     @property
     def guards(self) -> tuple[Callback, ...]:
@@ -166,6 +171,7 @@ class Table:
         self.name = name
         self.states = {state.name: state for state in states}
         self.initial = initial
+        self.model = model
         self.rows = tuple(_expand(rows))
         findings = check(self, model)
         if findings:

@@ -252,6 +252,19 @@ def test_the_alarm_of_a_doubt_is_raised_once() -> None:
     assert kinds(bench.fire(order, "alarm")) == []
 
 
+# ---------------------------------------------------------------- ends without their quantity
+
+
+@pytest.mark.parametrize("state", ["unknown", "contradicted"])
+def test_an_unclear_end_in_doubt_is_asked_about_unless_it_is_the_answer_itself(state: str) -> None:
+    bench = Bench()
+    order = order_in(state, bench)
+    asked = report("CANCELED", None, "query")(bench, order)
+    assert (order.state, kinds(asked)) == (state, []), "the next question waits for its time"
+    unasked = report("CANCELED", None, "stream")(bench, order)
+    assert (order.state, kinds(unasked)) == (state, ["QueryOrder"])
+
+
 # ---------------------------------------------------------------- refusals
 
 

@@ -101,7 +101,7 @@ def test_a_row_that_was_never_taken_is_named() -> None:
         for number in range(len(table.rows))
         if (table.name, number) != ("session", 0)
     }
-    assert coverage.untaken(taken) == ["session: begin: connecting > (stays)"]
+    assert coverage.untaken(taken) == ["session: opened: connecting > syncing"]
 
 
 def test_the_command_line_reports_on_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def measure(files: Iterable[Path]) -> Counter[tuple[str, int]]:
     """Run every file and add up the rows taken; raises `ScenarioError` for an unreadable one."""
     total: Counter[tuple[str, int]] = Counter()
     for file in files:
-        total.update(run(load_scenario(file)).coverage)
+        total.update(run(load_scenario(file)).taken.rows)
     return total
 
 

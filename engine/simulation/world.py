@@ -9,7 +9,6 @@ run it to quiescence and repeat; then commands that arrive, market data and scri
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from engine import assembly
@@ -26,6 +25,7 @@ from engine.simulation.stage import Stage
 from engine.simulation.truth import Truth, Written
 from engine.simulation.verdict import judge
 from engine.simulation.watch import Watch
+from engine.taken import Taken
 from machines.core import Core
 from machines.messages import (
     Alarm,
@@ -52,13 +52,13 @@ BOOT_MAX_NS = 60 * NS
 
 
 class World:
-    """A scenario being run. `run()` returns its outcome; `coverage` counts the rows taken."""
+    """A scenario being run. `run()` returns its outcome; `taken` counts the rows taken."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.kernel = Kernel(BASE_NS)
         self.origin = BASE_NS
-        self.coverage: Counter[tuple[str, int]] = Counter()
+        self.taken = Taken()
         self.draws = Draws(scenario.seed)
         config = scenario.config
         self.profiles = assembly.profiles(config)
@@ -237,8 +237,8 @@ class World:
             self.watch.closing(fact.pair, self.truth.positions())
         trace = out.trace or []
         self.recorder.stepped(fact, trace)
+        self.taken.take(trace)
         for each in trace:
-            self.coverage[each.machine, each.row] += 1
             if each.machine == "close" and each.dest == "reconciled" != each.source:
                 self._claimed(each.id, written_off=each.trigger == "write_off")
             self.events.moved(each)
@@ -290,7 +290,7 @@ def _arms(action: actions.Action) -> bool:
 
 
 def run(scenario: Scenario) -> World:
-    """Run a scenario to its end; the world holds outcome and coverage."""
+    """Run a scenario to its end; the world holds the outcome and the rows taken."""
     world = World(scenario)
     world.outcome = world.run()
     return world
