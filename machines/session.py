@@ -5,12 +5,14 @@ or gap the positions, open orders and trades are read until two successive compl
 Only then is the venue TRUSTED (`live`) and may orders be created there; cancels and queries go at
 any time. Silence, gaps and slow consumption make the view `stale`, a closed link sends the session
 to `backoff` with full jitter; the number of attempts is forgotten only after a minute of health.
+A gap while reading begins the reads anew: what was asked before it counts for nothing.
 
 It knows nothing of orders or closes; the core tells those when trust comes and goes.
 
 Invariants
 1. `trusted` is true in `live` and nowhere else.
-2. Every way into `live` passes two agreeing complete reads asked after the link opened.
+2. Every way into `live` passes two agreeing complete reads asked after the link opened and after
+   the last gap.
 """
 
 from __future__ import annotations
@@ -66,10 +68,17 @@ def _view(read: TruthRead) -> tuple[tuple[int, int | None, int], ...]:
 # ---------------------------------------------------------------- guards
 
 
+def was_asked_before(e: EventData) -> bool:
+    """The read was asked before the link opened, or before the last gap."""
+    opened_at: int = e.model.opened_at
+    sent_at: int = e.args[0].sent_at
+    return sent_at < opened_at
+
+
 def reads_agree(e: EventData) -> bool:
-    """This complete read equals the one before it, and both were asked after the link opened."""
+    """This complete read equals the one before it."""
     session, read = e.model, e.args[0]
-    if read.sent_at < session.opened_at or session.last_view is None:
+    if session.last_view is None:
         return False
     return _is_complete(read) and session.last_view == _view(read)
 
@@ -103,9 +112,8 @@ def read_truth(e: EventData) -> None:
 def read_again(e: EventData) -> None:
     """Keep this view and read once more at once."""
     session, read, out = e.model, e.args[0], e.args[1]
-    if read.sent_at >= session.opened_at:
-        session.last_view = _view(read) if _is_complete(read) else None
-        out.commands.append(ReadTruth(out.now, session.id, -1))
+    session.last_view = _view(read) if _is_complete(read) else None
+    out.commands.append(ReadTruth(out.now, session.id, -1))
 
 
 def read_later(e: EventData) -> None:
@@ -196,6 +204,8 @@ ROWS = (
     Row("opened",    (*_LINKED, "backoff"),   None,         None,         (ignore,)),
     Row("open",      "connecting",            "backoff",    None,         (back_off,),
         "no answer in time"),
+    Row("truth",     _READING,                None,         was_asked_before, (ignore,),
+        "a view of before the gap counts for nothing"),
     Row("truth",     "syncing",               "live",       reads_agree,  (become_trusted,),
         "two equal reads: orders may be created"),
     Row("truth",     "recovering",            "live",       reads_agree,  (become_trusted,),
@@ -203,6 +213,8 @@ ROWS = (
     Row("truth",     _READING,                None,         None,         (read_again,),
         bound="venue: one per complete read, within snapshot_s"),
     Row("truth",     ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
+    Row("truth_failed", _READING,             None,         was_asked_before, (ignore,),
+        "the reads asked since have their own answers"),
     Row("truth_failed", _READING,             None,         None,         (read_later,),
         bound="paced: 0.25 s, doubling to 5 s, within snapshot_s"),
     Row("truth_failed", ("connecting", "live", "stale", "backoff"), None, None, (ignore,)),
@@ -212,7 +224,10 @@ ROWS = (
         "no answer in time"),
     Row("stale",     "live",                  "stale",      None,         (lose_trust,),
         "silence, a gap or a slow reader: the view may be wrong"),
-    Row("stale",     ("connecting", "syncing", "stale", "recovering", "backoff"), None, None, (ignore,)),
+    Row("stale",     _READING,                None,         None,         (read_truth,),
+        "another gap: what was read before it counts for nothing",
+        bound="venue: one per silence or gap"),
+    Row("stale",     ("connecting", "stale", "backoff"), None, None,      (ignore,)),
     Row("recover",   "stale",                 "recovering", None,         (read_truth,),
         bound="venue: one per silence or gap"),
     Row("recover",   ("connecting", "syncing", "live", "recovering", "backoff"), None, None, (ignore,)),

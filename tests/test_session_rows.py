@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from machines.digest import describe
-from machines.messages import EngineStarted, InstrumentTruth, LinkClosed, ReadTruth, TruthRead
+from machines.messages import (
+    EngineStarted,
+    InstrumentTruth,
+    LinkClosed,
+    LinkStale,
+    ReadTruth,
+    TruthFailed,
+    TruthRead,
+)
 from machines.session import Session
 from machines.types import NS
 from tests.rows import Bench, kinds
@@ -31,6 +39,11 @@ def read(bench: Bench, qty: int | None = 1000, *, complete: bool = True) -> Trut
     return TruthRead(bench.now, bench.now, bench.now, "a", -1, (row,))
 
 
+def failed(bench: Bench) -> TruthFailed:
+    """A read of the whole venue that was asked just now and failed."""
+    return TruthFailed(bench.now, bench.now, "a", -1, "timeout")
+
+
 def closed(bench: Bench, draw: int = 0) -> LinkClosed:
     return LinkClosed(bench.now, "a", "reset", draw)
 
@@ -41,7 +54,7 @@ QUIET = {
     "opened": ("syncing", "live", "stale", "recovering", "backoff"),
     "truth": ("connecting", "live", "stale", "backoff"),
     "truth_failed": ("connecting", "live", "stale", "backoff"),
-    "stale": ("connecting", "syncing", "stale", "recovering", "backoff"),
+    "stale": ("connecting", "stale", "backoff"),
     "recover": ("connecting", "syncing", "live", "recovering", "backoff"),
     "closed": ("backoff",),
 }
@@ -160,12 +173,38 @@ def test_a_read_that_was_asked_before_the_gap_does_not_count(state: str) -> None
 
 
 @pytest.mark.parametrize("state", READING)
+def test_a_failure_of_before_the_gap_is_none_of_the_present_read(state: str) -> None:
+    bench = Bench()
+    old = failed(bench)
+    bench.tick()
+    session = reading(bench, state)
+    assert bench.fire(session, "truth_failed", old).commands == []
+    assert list(session.timers) == ["snapshot"]
+
+
+@pytest.mark.parametrize("state", READING)
+def test_another_gap_while_reading_begins_the_reads_anew(state: str) -> None:
+    bench = Bench()
+    session = reading(bench, state)
+    bench.tick()
+    bench.fire(session, "truth", read(bench))
+    bench.tick()
+    out = bench.step(LinkStale(bench.now, "a", "wake gap"))
+    assert (session.state, kinds(out)) == (state, ["ReadTruth"])
+    bench.tick()
+    bench.fire(session, "truth", read(bench))
+    assert session.state == state, "the view of before the gap is no first read"
+    bench.fire(session, "truth", read(bench))
+    assert session.trusted
+
+
+@pytest.mark.parametrize("state", READING)
 def test_a_failed_read_is_repeated_after_a_growing_pause(state: str) -> None:
     bench = Bench()
     session = reading(bench, state)
     pauses = []
     for _ in range(6):
-        bench.fire(session, "truth_failed")
+        bench.fire(session, "truth_failed", failed(bench))
         pauses.append(session.timers["ask"] - bench.now)
     assert pauses[0] == NS // 4
     assert pauses == sorted(pauses)
