@@ -175,6 +175,48 @@ fill = { instrument = "b:X", qty = "1" }
     ]
 
 
+SETTLE = 'operator = { command = "settle", order = "a:X#7", cum = "1" }'
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        ("", "no order 'a:X#7'"),
+        ('engine = { command = "freeze", for_s = 5 }', "no order 'a:X#7': the process is frozen"),
+        ('engine = "kill"', "no order 'a:X#7': the process is not running"),
+    ],
+)
+def test_an_operator_who_names_no_known_order_fails_the_file(
+    before: str, why: str, tmp_path: Path, capsys: Any
+) -> None:
+    entries = [f"at_s = 2\n{before}"] if before else []
+    entries += [f"at_s = 3\n{SETTLE}"]
+    entries += ['at_s = 4\nengine = "restart"'] if "kill" in before else []
+    text = "".join(f"[[timeline]]\n{entry}\n" for entry in entries)
+    assert main([scenario(tmp_path, "mistaken", text + GOOD)]) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == [f"       operator settle at 3 s: {why}"]
+
+
+def test_an_operator_names_an_order_by_its_number_on_an_instrument(tmp_path: Path) -> None:
+    text = """
+[[timeline]]
+at_s = 0
+answer = { venue = "b", on = "any", outcome = "timeout", effect = false, for_s = 20 }
+[[timeline]]
+at_s = 10
+operator = { command = "settle", instrument = "b:X", order = 1, cum = "0" }
+[[timeline]]
+at_s = 0
+fault = { kind = "drop_request", venue = "b", on = "create" }
+[expect]
+trace = ["order:b:X#1:unknown>cancelled@10"]
+[[timeline]]
+at_s = 0
+close = { pair = "x", reason = "KILL" }
+"""
+    assert main([scenario(tmp_path, "by_number", text)]) == 0
+
+
 # ---------------------------------------------------------------- JSON
 
 TOP = """file name ok failed seed ended_at_s closes opens positions believed orders transitions

@@ -19,6 +19,7 @@ from venues.instruments import base_to_units, to_ticks, to_units
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
+    from machines.order_model import Order
 
 #: What an operator's command may be about, the first that is named counts.
 _TARGETS = ("pair", "position", "instrument", "id")
@@ -30,6 +31,8 @@ class Stage:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        #: Actions that found no order: when, which, why.
+        self.unmatched: list[tuple[int, str, str]] = []
         self.perform: dict[type, Callable[[Any], None]] = {
             actions.Book: self.book,
             actions.Trade: self.trade,
@@ -138,26 +141,40 @@ class Stage:
         world = self.world
         subject = action.subject
         target = next((subject[name] for name in _TARGETS if name in subject), "")
-        order = self._order_number(action.order)
+        number, instrument = 0, world.by_key.get(target)
+        if isinstance(action.order, int) and not target and action.cum is None:
+            # A number of its own may be that of an order which is still to come.
+            number = action.order
+        elif action.order is not None:
+            order = self._order_named(action, target)
+            if order is None:
+                return
+            number, instrument = order.uid, order.instrument
         cum = None
-        dispatcher = world.process.dispatcher
-        if action.cum is not None and order:
-            assert dispatcher is not None
-            cum = to_units(action.cum, dispatcher.core.env.orders[order].instrument)
+        if action.cum is not None and instrument is not None:
+            cum = to_units(action.cum, instrument)
         by = subject.get("by", "operator")
         world.process.fact(
-            OperatorCommanded(world.kernel.now, action.command, target, order, cum, by)
+            OperatorCommanded(world.kernel.now, action.command, target, number, cum, by)
         )
 
-    def _order_number(self, order: str | int | None) -> int:
-        """The logical number of an order named "v:s#n"; 0 if there is none."""
-        if isinstance(order, int):
-            return order
-        dispatcher = self.world.process.dispatcher
-        if order is None or dispatcher is None:
-            return 0
-        orders = dispatcher.core.env.orders.items()
-        return next((number for number, each in orders if each.id == order), 0)
+    def _order_named(self, action: actions.Operator, target: str) -> Order | None:
+        """The engine's order "v:s#n", the n-th on the target, or that of a number of its own.
+
+        Where there is none, or nobody awake who knows, that is noted and nothing is done.
+        """
+        process, name = self.world.process, action.order
+        if isinstance(name, int) and target:
+            name = f"{target}#{name}"
+        why = f"no order {name!r}"
+        if process.dispatcher is None:
+            why = f"{why}: the process {'is frozen' if process.frozen else 'is not running'}"
+        else:
+            for number, order in process.dispatcher.core.env.orders.items():
+                if name in (order.id, number):
+                    return order
+        self.unmatched.append((self.world.kernel.now, f"operator {action.command}", why))
+        return None
 
     def external(self, action: actions.External) -> None:
         instrument, venue = self._of(action.instrument)

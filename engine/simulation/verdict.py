@@ -71,9 +71,13 @@ def _compare(world: World, live: Core) -> None:
 
 def unmatched(world: World) -> list[str]:
     """The scripted actions that found no order to act on: the file did not test what it says."""
-    missing = [each for venue in world.venues.values() for each in venue.script.unmatched]
+    missing = [
+        (each.at, each.what, f"no order {each.order!r} on {each.key}")
+        for venue in world.venues.values()
+        for each in venue.script.unmatched
+    ]
+    missing += world.stage.unmatched
     return [
-        f"{each.what} at {seconds_text(each.at - world.origin)} s: "
-        f"no order {each.order!r} on {each.key}"
-        for each in sorted(missing, key=lambda each: each.at)
+        f"{what} at {seconds_text(at - world.origin)} s: {why}"
+        for at, what, why in sorted(missing, key=lambda each: each[0])
     ]

@@ -12,10 +12,20 @@ from decimal import Decimal
 from typing import Any
 
 from engine.simulation.outcome import seconds_text
-from machines.messages import Cancel, CancelForeign, Fact, FillReported, OrderReported, Place
+from machines.messages import (
+    Cancel,
+    CancelForeign,
+    Fact,
+    FillReported,
+    OperatorCommanded,
+    OrderReported,
+    Place,
+    TruthRead,
+)
 from machines.types import Instrument
 
 ZERO = Decimal(0)
+ADOPTING = ("adopt", "release")
 ENDS = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
 
 
@@ -51,6 +61,10 @@ class Watch:
         self.sides: dict[int, tuple[int, int]] = {}
         self.durable: set[int] = set()
         self.external: set[int] = set()
+        self.external_trades: set[tuple[int, str]] = set()
+        #: Instruments whose position an operator takes from the venue, and when he said so.
+        self.adopting: dict[int, int] = {}
+        self.shown: dict[int, int | None] = {}
         self.overfilled: set[int] = set()
         #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
         self.told_dead: set[int] = set()
@@ -76,18 +90,41 @@ class Watch:
         """A fact reached the engine: keep our own count of what it must know by now."""
         kind = type(fact)
         if kind is FillReported and isinstance(fact, FillReported):
-            if not fact.order:
-                self.external.add(fact.instrument)
-                self.known[fact.instrument] += fact.side * fact.qty
-                return
-            trades = self.trades.setdefault(fact.order, {})
-            trades[fact.trade] = fact.qty
-            self._raise(fact.order, max(sum(trades.values()), fact.cum or 0))
+            self._told_fill(fact)
         elif kind is OrderReported and isinstance(fact, OrderReported):
             if fact.status in ENDS and fact.cum is not None:
                 self.told_dead.add(fact.order)
             if fact.cum is not None:
                 self._raise(fact.order, fact.cum)
+        elif kind is TruthRead and isinstance(fact, TruthRead):
+            self._told_truth(fact)
+        elif kind is OperatorCommanded and isinstance(fact, OperatorCommanded):
+            self._told_word(fact)
+
+    def _told_word(self, fact: OperatorCommanded) -> None:
+        if fact.command in ADOPTING:
+            for pair in self.pairs.values():
+                if fact.target in ("", pair.name):
+                    self.adopting.update(dict.fromkeys(pair.instruments, fact.at))
+
+    def _told_fill(self, fact: FillReported) -> None:
+        if fact.order:
+            trades = self.trades.setdefault(fact.order, {})
+            trades[fact.trade] = fact.qty
+            self._raise(fact.order, max(sum(trades.values()), fact.cum or 0))
+        elif (fact.instrument, fact.trade) not in self.external_trades:
+            self.external_trades.add((fact.instrument, fact.trade))
+            self.external.add(fact.instrument)
+            self.known[fact.instrument] += fact.side * fact.qty
+
+    def _told_truth(self, fact: TruthRead) -> None:
+        """Learn what an operator adopts: a position that two reads in succession show."""
+        for row in fact.rows:
+            index, shown = row.instrument, self.shown.get(row.instrument)
+            self.shown[index] = row.qty
+            adopted = index in self.adopting and fact.sent_at >= self.adopting[index]
+            if adopted and row.qty is not None and row.qty == shown:
+                self.known[index] = self.owner[index].start[index] = row.qty
 
     def _raise(self, order: int, cum: int) -> None:
         side = self.sides.get(order)
@@ -117,6 +154,7 @@ class Watch:
         if command.order in self.sides:
             self._note(self.violated, "I2", f"{key}: order {command.order} sent twice")
         self.sides[command.order] = (command.side, command.instrument)
+        self.adopting.pop(command.instrument, None)
         pair = self.owner.get(command.instrument)
         if pair is None or not pair.closing:
             return
