@@ -15,7 +15,7 @@ STOP = "engine:stop"
 class Env:
     """Shared state of a core; deterministic, journaled by way of the facts that change it."""
 
-    __slots__ = ("epoch", "halted", "halted_by", "machines", "orders", "seq", "uid")
+    __slots__ = ("alarmed", "epoch", "halted", "halted_by", "machines", "orders", "seq", "uid")
 
     def __init__(self) -> None:
         self.epoch = 1
@@ -24,6 +24,8 @@ class Env:
         self.halted = False
         #: Who halted; a stop's halt ends with the process that stopped.
         self.halted_by = ""
+        #: Codes that nobody knows and of which a person was told, by venue.
+        self.alarmed: set[tuple[str, str]] = set()
         self.orders: dict[int, Order] = {}
         self.machines: dict[int, Any] = {}
 

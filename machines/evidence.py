@@ -30,8 +30,8 @@ from machines.messages import (
 )
 from machines.order import TABLE as ORDER
 from machines.order_model import join_fill, join_missing, join_report, trigger_of
+from machines.order_moves import credit
 from machines.session import TABLE as SESSION
-from machines.types import BUY
 
 if TYPE_CHECKING:
     from machines.close_model import Close
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Trade ids remembered per instrument for external fills and funding.
 TRADES_MAX = 4096
+#: Codes that nobody knows of which each is announced once, all venues together.
+CODES_MAX = 1024
 _EXTERNAL = ("liquidation", "adl", "settlement")
 _UNPROVED = ("pending", "sent", "unknown")
 
@@ -98,11 +100,19 @@ class Evidence:
             return
         order.grown = grown = join_report(order, fact)
         if grown:
-            self.credit(order, grown, fact.at, fact.venue_at, out)
+            credit(order, grown, fact.at, fact.venue_at, out)
         trigger = trigger_of(order, fact)
-        if trigger == "unrecognised" and fact.text:
+        if trigger == "unrecognised" and self._is_new_code(order.venue.name, fact.text):
             out.commands.append(Alarm(fact.at, "unmapped_code", order.venue.name, fact.text))
         ORDER.fire(order, trigger, fact, out)
+
+    def _is_new_code(self, venue: str, text: str) -> bool:
+        """Remember a code that nobody knows; False if it was announced, or if too many were."""
+        known = self.env.alarmed
+        if not text or (venue, text) in known or len(known) >= CODES_MAX:
+            return False
+        known.add((venue, text))
+        return True
 
     def _fill(self, fact: FillReported, out: Out) -> None:
         if not fact.order:
@@ -113,25 +123,8 @@ class Evidence:
             return
         order.grown = grown = join_fill(order, fact)
         if grown:
-            self.credit(order, grown, fact.at, fact.venue_at, out)
+            credit(order, grown, fact.at, fact.venue_at, out)
         ORDER.fire(order, "filled" if order.cum >= order.qty else "grew", fact, out)
-
-    def credit(self, order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
-        """Book newly known fill quantity: the holding, the exposure, and an over-fill's alarm."""
-        if grown < 0:
-            raise InvariantBroken("I4", f"{order.id}: cumulative fill fell by {-grown}", order)
-        holding = order.holding
-        holding.qty += grown if order.side == BUY else -grown
-        holding.last_fill_at = at
-        if venue_at > holding.last_fill_venue_at:
-            holding.last_fill_venue_at = venue_at
-        leg = order.leg
-        if leg is not None:
-            leg.close.note_exposure(out)
-        if order.cum > order.qty >= order.cum - grown:
-            quantity = order.instrument.quantity
-            text = f"{quantity(order.cum):f} filled of {quantity(order.qty):f} sent"
-            out.commands.append(Alarm(at, "overfill", order.id, text))
 
     def _refused(self, fact: OrderRefused, out: Out) -> None:
         order = self._order(fact.order, out)

@@ -165,4 +165,5 @@ def trigger_of(order: Order, report: OrderReported) -> str:
     return "received" if status == "PENDING" else "unrecognised"
 
 
+DOUBTS = frozenset({"unknown", "contradicted"})
 DEAD = frozenset({"filled", "cancelled", "rejected", "expired"})

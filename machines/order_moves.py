@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from machines.errors import InvariantBroken
 from machines.messages import (
     Alarm,
     Arm,
@@ -23,6 +24,7 @@ from machines.policy.reconciling import (
     ask_again_after,
 )
 from machines.table import Out
+from machines.types import BUY
 
 if TYPE_CHECKING:
     from transitions import EventData
@@ -59,6 +61,34 @@ def absent(e: EventData) -> bool:
         missing_last=order.missing_last,
         read_after=order.read_after,
     )
+
+
+def credit(order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
+    """Book newly known fill quantity: the holding, the exposure, and an over-fill's alarm."""
+    if grown < 0:
+        raise InvariantBroken("I4", f"{order.id}: cumulative fill fell by {-grown}", order)
+    holding = order.holding
+    holding.qty += grown if order.side == BUY else -grown
+    holding.last_fill_at = at
+    if venue_at > holding.last_fill_venue_at:
+        holding.last_fill_venue_at = venue_at
+    leg = order.leg
+    if leg is not None:
+        leg.close.note_exposure(out)
+    if order.cum > order.qty >= order.cum - grown:
+        quantity = order.instrument.quantity
+        text = f"{quantity(order.cum):f} filled of {quantity(order.qty):f} sent"
+        out.commands.append(Alarm(at, "overfill", order.id, text))
+
+
+def book_settled(e: EventData) -> None:
+    """Take the quantity that an operator says has filled; knowledge grows and never shrinks."""
+    order, fact, out = e.model, e.args[0], e.args[1]
+    cum = fact.cum or 0
+    if cum > order.cum:
+        grown = cum - order.cum
+        order.cum = cum
+        credit(order, grown, fact.at, fact.at, out)
 
 
 def await_ack(e: EventData) -> None:

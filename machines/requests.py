@@ -17,6 +17,7 @@ from machines.messages import (
     OperatorCommanded,
     OrderPlaced,
 )
+from machines.order_model import DOUBTS
 from machines.placing import command_for, enlist
 from machines.policy.escalating import urgency_of
 
@@ -43,7 +44,6 @@ class Requests:
         def recheck(self, out: Out, closes: list[Close]) -> None: ...
         def drain(self, out: Out) -> None: ...
         def remember_single(self, order: Order) -> None: ...
-        def credit(self, order: Order, grown: int, at: int, venue_at: int, out: Out) -> None: ...
 
     def request_handlers(self) -> dict[type, Any]:
         """Which method takes which fact."""
@@ -125,14 +125,13 @@ class Requests:
         if order is None:
             out.answer = f"no order {fact.order or fact.target!r} is in doubt"
             return
-        if fact.cum is not None and fact.cum > order.cum:
-            self.credit(order, fact.cum - order.cum, fact.at, fact.at, out)
-            order.cum = fact.cum
+        if order.state not in DOUBTS:
+            out.answer = f"{order.id} is {order.state}, not in doubt; nothing was changed"
         out.tell(order, "settled", fact)
 
     def _in_doubt(self, instrument: str) -> Order | None:
         for order in self.env.orders.values():
-            if order.state in ("unknown", "contradicted") and order.instrument.key == instrument:
+            if order.state in DOUBTS and order.instrument.key == instrument:
                 return order
         return None
 

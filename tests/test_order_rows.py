@@ -12,6 +12,7 @@ from decimal import Decimal
 import pytest
 
 from machines.messages import (
+    Alarm,
     CallLost,
     CancelRefused,
     EngineStarted,
@@ -291,6 +292,44 @@ def test_a_refusal_of_an_order_cancelled_before_any_word_of_it_is_its_end() -> N
     fired("cancel_asked")(bench, order)
     refused(bench, order)
     assert order.state == "rejected"
+
+
+# ---------------------------------------------------------------- an operator's word
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_an_operator_settles_is_booked_if_it_was_in_doubt_and_else_refused(state: str) -> None:
+    bench = Bench()
+    order = order_in(state, bench)
+    held, cum = order.holding.qty, order.cum
+    out = bench.step(OperatorCommanded(bench.now, "settle", order=order.uid, cum=cum + 400))
+    if state in ("unknown", "contradicted"):
+        assert (order.state, order.cum, order.holding.qty) == ("cancelled", cum + 400, held + 400)
+        assert out.answer == "settle"
+    else:
+        assert (order.state, order.cum, order.holding.qty) == (state, cum, held)
+        assert out.answer == f"b:X#1 is {state}, not in doubt; nothing was changed"
+
+
+def test_an_operators_smaller_figure_takes_nothing_back() -> None:
+    bench = Bench()
+    order = order_in("live", bench)
+    fill(300)(bench, order)
+    restarted(bench, order)
+    held = order.holding.qty
+    bench.step(OperatorCommanded(bench.now, "settle", order=order.uid, cum=0))
+    assert (order.state, order.cum, order.holding.qty) == ("cancelled", 300, held)
+
+
+def test_an_unknown_code_is_announced_once_per_venue() -> None:
+    bench = Bench()
+    order = order_in("live", bench)
+    other = bench.core.closes["x"].legs[0].orders[0]
+    alarms = []
+    for each, text in [(order, "odd"), (order, "odd"), (order, "odder"), (other, "odd")]:
+        status = OrderReported(bench.now, bench.now, each.uid, "stream", "UNRECOGNISED", text=text)
+        alarms += [a.text for a in bench.step(status).commands if isinstance(a, Alarm)]
+    assert alarms == ["odd", "odder", "odd"]
 
 
 # ---------------------------------------------------------------- absence
