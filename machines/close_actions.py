@@ -116,6 +116,15 @@ def follow_legs(e: EventData) -> None:
                 out.tell(leg, "recheck")
 
 
+def start_idle_legs(e: EventData) -> None:
+    """Start what stands idle where the close is: its first row says whether anything is left."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    for leg in close.legs:
+        if leg.state == "idle":
+            out.tell(leg, "start", close.reached)
+
+
 def start_round(e: EventData) -> None:
     """Back to the ladder, at market, for exactly what the venues say is left."""
     close, out = e.model, e.args[1]
@@ -123,7 +132,7 @@ def start_round(e: EventData) -> None:
     close.timers.clear()
     for leg in close.legs:
         leg.aim()
-        if not is_settled(leg):
+        if leg.state == "idle" or not is_settled(leg):
             out.tell(leg, "start", MARKET)
 
 
@@ -133,7 +142,7 @@ def give_up_rounds(e: EventData) -> None:
     close.timers.clear()
     for leg in close.legs:
         leg.aim()
-        if not is_settled(leg):
+        if leg.state == "idle" or not is_settled(leg):
             out.tell(leg, "exhaust")
     _alarm(close, out, "stuck", _naked_text(close))
 
@@ -217,13 +226,12 @@ def raise_urgency(e: EventData) -> None:
     if URGENCY_RANK[urgency] <= URGENCY_RANK[close.urgency]:
         return
     close.urgency = urgency
-    if close.withdrawing:
-        close.withdrawing = False
     rung = first_rung(urgency)
     for leg in close.legs:
-        if leg.held and not leg.ended:
+        if close.withdrawing and not leg.ended:
             leg.held = False
         out.tell(leg, "start" if leg.state == "idle" and close.started_at else "escalate", rung)
+    close.withdrawing = False
 
 
 def escalate_in_order(e: EventData) -> None:

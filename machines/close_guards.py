@@ -143,6 +143,17 @@ def all_legs_ended(e: EventData) -> bool:
     return True
 
 
+def a_leg_came_back(e: EventData) -> bool:
+    """A leg stands idle though nothing is being withdrawn: its end was taken back."""
+    close = e.model
+    if close.withdrawing:
+        return False
+    for leg in close.legs:  # noqa: SIM110 - as above
+        if leg.state == "idle":
+            return True
+    return False
+
+
 def a_leg_is_stuck(e: EventData) -> bool:
     """A leg's ladder is exhausted and no other leg is still on its ladder."""
     stuck = False
@@ -152,6 +163,17 @@ def a_leg_is_stuck(e: EventData) -> bool:
         elif leg.state not in ENDED:
             return False
     return stuck
+
+
+def a_stuck_leg_is_untold(e: EventData) -> bool:
+    """A leg's ladder is exhausted, and nobody has been told of it."""
+    close = e.model
+    if "stuck" in close.alarmed:
+        return False
+    for leg in close.legs:  # noqa: SIM110 - as above
+        if leg.state == "stuck":
+            return True
+    return False
 
 
 def furthest_is_market(e: EventData) -> bool:
@@ -176,6 +198,13 @@ def may_be_withdrawn(e: EventData) -> bool:
     """Urgency normal, first rung, nothing filled on any leg."""
     close = e.model
     return close.urgency == "normal" and _untouched(close) and not close.withdrawing
+
+
+def is_a_kill(e: EventData) -> bool:
+    """Somebody asks for everything to be closed now."""
+    _urgency, reason = e.args[0]
+    killed: bool = reason == "KILL"
+    return killed
 
 
 def evidence_is_incomplete(e: EventData) -> bool:

@@ -103,6 +103,11 @@ class Close:
         self.dwelling = self.state
         self.dwelling_since = now
 
+    @property
+    def reached(self) -> int:
+        """The furthest rung that a leg of this close has stood on."""
+        return max(leg.rung for leg in self.legs)
+
     # ------------------------------------------------------------ exposure
 
     def note_exposure(self, out: Out) -> None:

@@ -12,7 +12,7 @@ from machines.messages import (
     ReadTruth,
 )
 from machines.placing import place
-from machines.policy.escalating import existing_rung
+from machines.policy.escalating import STUCK, existing_rung
 from machines.table import Out
 from machines.types import (
     AGGRESSIVE,
@@ -50,6 +50,7 @@ def _enter(leg: Leg, rung: int, out: Out) -> None:
     leg.rung = rung
     leg.next_rung = FREE
     leg.held = False
+    leg.retrying = False
     leg._reset()
     if rung != MARKET:
         span = settings.passive_limit if rung == PASSIVE else settings.aggressive_limit
@@ -179,6 +180,7 @@ def hold(e: EventData) -> None:
     leg, out = e.model, e.args[1]
     leg.held = True
     leg.timers.clear()
+    _watch(leg, False)
     out.tell(leg.close, "leg_moved", leg)
 
 
@@ -197,6 +199,13 @@ def enter_doubt(e: EventData) -> None:
         leg.timers.pop(tag, None)
     if leg.order is not None and leg.order is not order and leg.order.alive:
         out.tell(leg.order, "cancel_asked")
+
+
+def remember_stuck(e: EventData) -> None:
+    """The ladder stays exhausted: after the doubt the slow retry goes on where it was."""
+    leg = e.model
+    leg.next_rung = STUCK
+    leg.retrying = True
 
 
 def wish_next_rung(e: EventData) -> None:
@@ -241,10 +250,12 @@ def leave_wait(e: EventData) -> None:
 
 
 def renew_deadline(e: EventData) -> None:
-    """Give the aggressive rung its time anew where a wait with nothing due had stopped it."""
+    """Give the rung its time anew where a wait or a hold had stopped it."""
     leg, out = e.model, e.args[1]
     if "deadline" not in leg.timers:
-        leg.timers["deadline"] = due = out.now + leg.settings.aggressive_limit.timeout_ns
+        settings = leg.settings
+        rung = settings.passive_limit if leg.rung == PASSIVE else settings.aggressive_limit
+        leg.timers["deadline"] = due = out.now + rung.timeout_ns
         out.commands.append(Arm(leg.uid, "deadline", due))
 
 
@@ -254,8 +265,9 @@ def waive_spread(e: EventData) -> None:
 
 
 def finish(e: EventData) -> None:
-    """Nothing left to do: no timers, no watch, tell the close."""
+    """Nothing left to do: stay without an order until the close starts the leg again; tell it."""
     leg, out = e.model, e.args[1]
+    leg.held = True
     leg.timers.clear()
     leg.retrying = False
     _watch(leg, False)
@@ -263,13 +275,17 @@ def finish(e: EventData) -> None:
 
 
 def give_up(e: EventData) -> None:
-    """The ladder is exhausted: one market order every `stuck_retry_s` from now on."""
+    """The ladder is exhausted: one market order every `stuck_retry_s`, counted from the last."""
     leg, out = e.model, e.args[1]
     leg.timers.clear()
+    _watch(leg, False)
+    leg.rung = MARKET
     leg.next_rung = FREE
-    base = leg.retried_at if leg.retrying else out.now
+    leg.held = False
+    if not leg.retrying:
+        leg.retried_at = out.now
     leg.retrying = False
-    leg.timers["retry"] = due = max(base + leg.settings.stuck_retry_ns, out.now)
+    leg.timers["retry"] = due = max(leg.retried_at + leg.settings.stuck_retry_ns, out.now)
     out.commands.append(Arm(leg.uid, "retry", due))
     out.tell(leg.close, "leg_moved", leg)
 

@@ -61,7 +61,8 @@ class Leg:
         self.start_ask = 0
         self.cap = 0
         self.liquidated = False
-        self.held = False
+        #: Stays without an order until the close starts it: at first, while held back, once ended.
+        self.held = True
         self.retrying = False
         self.retried_at = 0
         self.read_after = 0
@@ -131,6 +132,7 @@ class Leg:
         """Point the leg at what remains now: its side and its cap."""
         self.side = BUY if self.rest < 0 else SELL
         self.next_rung = FREE
+        self.balancing = False
         bps = self.settings.aggressive_limit.slippage_max_bps
         self.cap = cap_from(self.side, self.start_bid, self.start_ask, bps)
 

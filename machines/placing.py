@@ -163,10 +163,13 @@ def break_even_ticks(leg: Leg) -> int | None:
 
 
 def market_bound(leg: Leg, now: int) -> int:
-    """Bound of the next market attempt, from the mid, or from the mark without a valid book."""
+    """Bound of the next market attempt, from the mid, or from the mark without a valid book.
+
+    A retry of a stuck leg goes on with the widest bound that the rung has come to.
+    """
     settings = leg.settings.market
     bps = pricing.market_bound_bps(
-        leg.attempts + 1,
+        settings.attempts_max if leg.retrying else leg.attempts + 1,
         settings.slippage_max_bps,
         settings.widen_bps,
         settings.slippage_abs_max_bps,

@@ -163,6 +163,23 @@ def test_a_stuck_close_stays_stuck_and_does_not_call_twice() -> None:
     assert close.state == "stuck"
 
 
+def test_a_person_is_called_while_the_other_leg_is_still_on_its_ladder() -> None:
+    bench = Bench()
+    close = close_in(bench, "market", "passive_limit", "stuck")
+    out = bench.fire(close, "leg_moved", close.legs[1])
+    assert (close.state, kinds(out)) == ("market", ["Alarm"])
+    assert kinds(bench.fire(close, "leg_moved", close.legs[1])) == [], "once"
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_a_leg_whose_end_was_taken_back_is_started_where_the_close_is(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "idle", "market")
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, out.mail[0][1:]) == (state, ("start", MARKET))
+    assert told(out) == [("a:X", "start")]
+
+
 @pytest.mark.parametrize(
     ("state", "leg", "dest"),
     [
@@ -220,6 +237,16 @@ def test_an_equal_or_lower_urgency_changes_nothing(state: str) -> None:
     close = close_in(bench, state, urgency="urgent", reason="SOFT_STOP")
     assert told(bench.fire(close, "asked_again", ("urgent", "TRAILING_STOP"))) == []
     assert close.reason == "SOFT_STOP"
+
+
+@pytest.mark.parametrize("state", ["market", "stuck"])
+@pytest.mark.parametrize("urgency", ["normal", "immediate"])
+def test_a_kill_lets_stuck_legs_try_at_once(state: str, urgency: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "done", "stuck", urgency=urgency)
+    out = bench.fire(close, "asked_again", ("immediate", "KILL"))
+    assert ("b:X", "retry_asked") in told(out)
+    assert "retry_asked" not in str(told(bench.fire(close, "asked_again", ("immediate", "ADL"))))
 
 
 def test_a_withdrawn_close_ends_when_both_legs_rest_untouched() -> None:
@@ -330,6 +357,27 @@ def test_a_tradeable_rest_is_a_new_round_at_market() -> None:
     close.legs[1].holding.qty = -300
     out = bench.fire(close, "evidence")
     assert (close.state, close.rounds, told(out)) == ("market", 1, [("b:X", "start")])
+
+
+def test_a_round_starts_idle_legs_too_so_that_none_is_left_behind() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 2])
+    close.legs[0].state = "idle"
+    close.legs[1].holding.qty = -300
+    out = bench.fire(close, "evidence")
+    assert (close.state, told(out)) == ("market", [("a:X", "start"), ("b:X", "start")])
+    bench.drain(out)
+    assert [leg.state for leg in close.legs] == ["done", "market"]
+
+
+def test_idle_legs_are_exhausted_with_the_rounds() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 2], rounds=3)
+    for leg in close.legs:
+        leg.state = "idle"
+    close.legs[1].holding.qty = -300
+    bench.drain(bench.fire(close, "evidence"))
+    assert (close.state, [leg.state for leg in close.legs]) == ("stuck", ["done", "stuck"])
 
 
 def test_a_rest_after_the_last_round_is_stuck() -> None:

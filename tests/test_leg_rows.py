@@ -58,6 +58,8 @@ def check_arrival(leg: Leg, out: Any) -> None:
     assert "Place" not in kinds(out), "an order comes only from an attempt that is due"
     if leg.state in ENDED or leg.state == "idle":
         assert leg.timers == {}
+        assert leg.held, "what has ended or is held back stays without an order"
+        assert leg not in leg.book.watchers
         assert ("x", "leg_moved") in messages
     elif leg.state in RUNG_STATES:
         assert leg.rung == rung_of(leg.state)
@@ -71,6 +73,8 @@ def check_arrival(leg: Leg, out: Any) -> None:
         assert not {"attempt", "pause", "gate", "retry"} & leg.timers.keys()
     elif leg.state == "stuck":
         assert list(leg.timers) == ["retry"]
+        assert (leg.rung, leg.held) == (MARKET, False)
+        assert leg not in leg.book.watchers
         assert ("x", "leg_moved") in messages
 
 
@@ -78,7 +82,7 @@ def check_arrival(leg: Leg, out: Any) -> None:
 
 QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
     "start": (PASSIVE, (*RUNG_STATES, *BETWEEN, "waiting")),
-    "exhaust": (None, ("idle", *RUNG_STATES, *BETWEEN, "waiting", "stuck")),
+    "exhaust": (None, (*RUNG_STATES, *BETWEEN, "waiting", "stuck")),
     "attempt_due": (None, ("idle", *BETWEEN, "waiting", *ENDED, "stuck")),
     "order_live": (None, ("idle", *RUNG_STATES[1:], "withdrawing", "waiting", *ENDED, "stuck")),
     "retry_asked": (None, ("idle", *RUNG_STATES, *BETWEEN, "waiting", *ENDED)),
@@ -169,7 +173,8 @@ MOVES: list[Move] = [
         for state in ("idle", "done", "dust", "stuck")
         for dest, rung in RUNGS
     ),
-    *(("exhaust", state, "stuck", {}, None) for state in ENDED),
+    *(("exhaust", state, "stuck", {}, None) for state in ("idle", *ENDED)),
+    *(("exhaust", "idle", end, {"rest": rest}, None) for end, rest in RESTS),
     # An attempt with nothing, or too little, left to do.
     *(
         ("attempt_due", state, end, {"rest": rest}, None)
@@ -264,6 +269,15 @@ def test_doubt_about_one_order_withdraws_another_that_may_fill() -> None:
     out = bench.fire(leg, "order_doubted", revived)
     assert told(out) == [(present.id, "cancel_asked")]
     assert list(leg.timers) == ["deadline"]
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_what_the_venue_took_withdraws_a_larger_order_and_is_told(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, rest=TEN - 300, order="live")
+    assert leg.order is not None
+    out = bench.fire(leg, "order_filling")
+    assert told(out) == [(leg.order.id, "cancel_asked"), ("x", "leg_moved")]
 
 
 # ---------------------------------------------------------------- an order ended
@@ -396,6 +410,83 @@ def test_a_passive_order_at_the_price_asked_for_stays() -> None:
     leg = leg_in(bench, "passive_limit", order="live")
     assert told(bench.fire(leg, "order_live", leg.order)) == []
     assert leg.state == "passive_limit"
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+@pytest.mark.parametrize("dest", RUNG_STATES[:2])
+def test_a_way_back_to_a_rung_with_a_deadline_has_one(state: str, dest: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="", rung=rung_of(dest))
+    assert "deadline" not in leg.timers
+    bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    settings = leg.settings.passive_limit if leg.rung == PASSIVE else leg.settings.aggressive_limit
+    assert (leg.state, leg.timers["deadline"]) == (dest, bench.now + settings.timeout_ns)
+
+
+@pytest.mark.parametrize("dest", RUNG_STATES[:2])
+def test_a_deadline_that_still_runs_is_not_renewed(dest: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "withdrawing", order="", rung=rung_of(dest))
+    leg.timers["deadline"] = bench.now + NS
+    bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    assert leg.timers["deadline"] == bench.now + NS
+
+
+def test_a_leg_that_has_ended_does_not_come_back_by_itself() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "aggressive_limit", rest=TINY)
+    bench.fire(leg, "attempt_due")
+    assert leg.state == "dust"
+    revived = bench.order(leg, "contradicted")
+    bench.fire(leg, "order_doubted", revived)
+    leg.holding.qty = -TEN
+    revived.state = "cancelled"
+    out = bench.fire(leg, "order_ended", revived)
+    assert leg.state == "idle", "the close decides whether what is left is traded"
+    check_arrival(leg, out)
+
+
+# ---------------------------------------------------------------- the ladder is exhausted
+
+
+def test_a_stuck_leg_in_doubt_is_stuck_again_and_its_retry_comes_when_it_was_due() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "market", attempts=8)
+    bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    due = leg.timers["retry"]
+    revived = bench.order(leg, "contradicted")
+    bench.fire(leg, "order_doubted", revived)
+    assert leg.timers == {}
+    bench.tick(7)
+    revived.state = "cancelled"
+    out = bench.fire(leg, "order_ended", revived)
+    assert (leg.state, leg.timers) == ("stuck", {"retry": due})
+    check_arrival(leg, out)
+
+
+def test_a_retry_that_fails_is_followed_by_the_next_after_the_whole_pause() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "stuck")
+    bench.fire(leg, "retry")
+    began = bench.now
+    bench.tick(5)
+    leg.attempts = 1
+    bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
+    assert (leg.state, leg.timers) == ("stuck", {"retry": began + leg.settings.stuck_retry_ns})
+
+
+def test_a_retry_goes_to_the_widest_bound_of_the_market_rung() -> None:
+    bench = Bench(capabilities=Capabilities(market="ioc_capped"))
+    leg = leg_in(bench, "market")
+    bench.fire(leg, "attempt_due")
+    first = leg.order
+    stuck = leg_in(bench, "stuck")
+    bench.fire(stuck, "retry")
+    bench.fire(stuck, "attempt_due")
+    assert first is not None
+    assert stuck.order is not None
+    mid = 10_010
+    assert (first.price, stuck.order.price) == (mid * 102 // 100 + 1, mid * 105 // 100)
 
 
 # ---------------------------------------------------------------- wishes kept for later
