@@ -5,11 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from machines.close_guards import is_settled, judge, judge_at_start
+from machines.close_guards import is_settled, judge_at_start
 from machines.close_model import base_rest, mid_base
 from machines.close_reading import ask_truth
 from machines.joint import apply_joint
-from machines.leg_model import untradeable
+from machines.leg_model import judge, untradeable
 from machines.messages import (
     Alarm,
 )

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.leg_model import ENDED
+from machines.leg_model import ENDED, judge
 from machines.policy.escalating import existing_rung, first_rung
 from machines.policy.gating import below_minimum, floor_to_lot
-from machines.policy.reconciling import (
-    Judgement,
-    judge_read,
-)
+from machines.policy.reconciling import Judgement
 from machines.types import (
     AGGRESSIVE,
     MARKET,
@@ -25,26 +22,6 @@ if TYPE_CHECKING:
 
     from machines.close_model import Close
     from machines.leg_model import Leg
-
-
-def judge(leg: Leg, since: int) -> Judgement:
-    """What the newest read of the leg's instrument says, if it was asked at or after `since`."""
-    holding = leg.holding
-    if holding.read_sent_at < since or not holding.read_at:
-        return Judgement("unknown")
-    verdict = judge_read(
-        believed=holding.qty,
-        read_qty=holding.read_qty,
-        complete=holding.read_ok,
-        sent_at=holding.read_sent_at,
-        taken_at=holding.read_taken_at,
-        last_fill_at=holding.last_fill_at,
-        last_fill_venue_at=holding.last_fill_venue_at,
-        read_lag_ns=leg.venue.read_lag_ns,
-    )
-    if verdict.kind in ("smaller", "larger") and holding.read_equal < 2:
-        return Judgement("unknown")
-    return verdict
 
 
 def judge_at_start(leg: Leg, since: int) -> Judgement:

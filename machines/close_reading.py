@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.close_guards import judge, judge_at_start
+from machines.close_guards import judge_at_start
+from machines.leg_model import judge
 from machines.messages import (
     Arm,
     ReadTruth,

@@ -305,7 +305,6 @@ class Core(Requests, Evidence):
     def _rules(self, fact: RulesRead, out: Out) -> None:
         holding = self.holdings[fact.instrument]
         holding.instrument = fact.rules
-        holding.rules_asked = False
         if holding.owner is not None:
             holding.owner.instrument = fact.rules
 

@@ -229,6 +229,8 @@ class Evidence:
                 leg = holding.owner
                 self.touch(leg.close)
                 out.tell(leg.close, "truth", leg)
+                if leg.read_after:
+                    out.tell(leg, "position_read", fact)
                 if leg.state == "waiting":
                     out.tell(leg, "recheck")
         if fact.scope < 0:

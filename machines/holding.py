@@ -72,7 +72,7 @@ class Holding:
         "book", "declared", "dust", "entry", "foreign", "funding", "instrument", "last_fill_at",
         "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed", "read_at",
         "read_entry", "read_equal", "read_ok", "read_qty", "read_sent_at", "read_taken_at",
-        "rules_asked", "session", "trades", "venue",
+        "session", "trades", "venue",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, venue: VenueSettings, session: Session) -> None:
@@ -98,5 +98,4 @@ class Holding:
         self.read_entry: Decimal | None = None
         self.read_ok = False
         self.foreign = False
-        self.rules_asked = False
         self.trades: set[str] | None = None

@@ -22,7 +22,8 @@ Invariants
 4. A rung is left by its deadline plus one cancel resolution, for the next rung or for `doubtful`.
 
 Beside this file: what a leg knows (`leg_model`), the guards (`leg_guards`), the actions
-(`leg_actions`) and how a remainder becomes an order (`placing`).
+(`leg_actions`, those about reads in `leg_reading`) and how a remainder becomes an order
+(`placing`).
 """
 
 from __future__ import annotations
@@ -82,6 +83,10 @@ from machines.leg_guards import (
     order_may_be_renewed,
     passive_is_spent,
     passive_is_spent_for_good,
+    read_agrees,
+    read_is_overdue,
+    read_shows_less,
+    read_shows_more,
     requote_is_wanted,
     rest_is_untradeable,
     rises_to_aggressive,
@@ -95,6 +100,14 @@ from machines.leg_guards import (
     was_repriced,
 )
 from machines.leg_model import ENDED, Leg
+from machines.leg_reading import (
+    call_person,
+    heed_reason,
+    report_more,
+    reread,
+    take_over,
+    trust_position,
+)
 from machines.table import Row, State, Table
 
 STATES = (
@@ -113,7 +126,7 @@ STATES = (
         "deadline: that of the rung it leaves",
         unbounded="only the venue's answer ends it; the order asks and alarms", group="at work / between"),
     State("waiting", "a gate is shut: stale book, wide spread, venue down, halt",
-        "deadline: that of its rung; gate: spread_wait_s",
+        "deadline: that of its rung; gate: spread_wait_s; reread: 0.25 s to 5 s",
         unbounded="on market only the venue, the halt or the awaited read can open the gate",
         group="at work"),
     State("done", "everything asked for is closed", terminal=True, group="at rest / ended"),
@@ -201,13 +214,13 @@ ROWS = (
     # -- the order ended
     Row("order_ended",  _R,                 "done",             nothing_remains,      (finish,),
         "everything asked for is closed"),
-    Row("order_ended",  "passive_limit",    "aggressive_limit", passive_is_spent,     (enter_aggressive,),
+    Row("order_ended",  "passive_limit",    "aggressive_limit", passive_is_spent,     (heed_reason, enter_aggressive),
         "refused too often on this rung"),
-    Row("order_ended",  "passive_limit",    "market",           passive_is_spent_for_good, (enter_market,),
+    Row("order_ended",  "passive_limit",    "market",           passive_is_spent_for_good, (heed_reason, enter_market),
         "refused too often on this rung"),
-    Row("order_ended",  "aggressive_limit", "market",           attempts_are_spent,   (enter_market,),
+    Row("order_ended",  "aggressive_limit", "market",           attempts_are_spent,   (heed_reason, enter_market),
         "every attempt of the rung is used up; no pause at a change of rung"),
-    Row("order_ended",  "market",           "stuck",            attempts_are_spent,   (give_up,),
+    Row("order_ended",  "market",           "stuck",            attempts_are_spent,   (heed_reason, give_up),
         "every market attempt of the rung is used up"),
     Row("order_ended",  _R,                 None,               ended_whole,          (try_again,)),
     Row("order_ended",  _R,                 None,               None,                 (pause,)),
@@ -290,6 +303,23 @@ ROWS = (
         "one more market order for what remains",
         bound="person: one per request"),
     Row("retry_asked",  ("idle", *_R, *_BETWEEN, "waiting", *ENDED), None, None,     (ignore,)),
+    # -- the position is read again after a refusal that doubts it
+    Row("position_read", _ALL,              None,               read_agrees,          (trust_position,),
+        "what we believe to be held is confirmed",
+        bound="venue: one per read"),
+    Row("position_read", (*_R, "waiting"),  None,               read_shows_less,      (take_over,),
+        "the venue holds less: nothing left is done, less goes on for the rest",
+        bound="venue: one per read"),
+    Row("position_read", (*_R, "waiting"),  None,               read_shows_more,      (report_more,),
+        "the venue holds more: foreign activity",
+        bound="venue: one per read"),
+    Row("position_read", _ALL,              None,               None,                 (ignore,),
+        "one read that differs, or an old one, proves nothing"),
+    Row("reread",       "waiting",          None,               read_is_overdue,      (reread, call_person),
+        "a venue that does not tell what is held",
+        bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
+    Row("reread",       "waiting",          None,               None,                 (reread,),
+        bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
     # -- the close asks for a higher rung
     Row("escalate",     _PA,                "withdrawing",      may_leave_for_higher, (withdraw_for_asked_rung,),
         "the close asks for a higher rung",

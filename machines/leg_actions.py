@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from machines.leg_guards import ended_whole
 from machines.leg_model import FREE, attempts_spent, rung_after, shut_by
+from machines.leg_reading import heed_reason, reread_later
 from machines.messages import (
     Arm,
-    ReadRules,
-    ReadTruth,
 )
 from machines.placing import place
 from machines.policy.escalating import STUCK, existing_rung
@@ -18,8 +17,6 @@ from machines.types import (
     AGGRESSIVE,
     MARKET,
     PASSIVE,
-    READ_FIRST,
-    REFRESH_RULES,
 )
 
 if TYPE_CHECKING:
@@ -84,17 +81,12 @@ def place_order(e: EventData) -> None:
 
 def pause(e: EventData) -> None:
     """Wait `backoff_ms` after a refusal; read position or rules first where the reason asks."""
-    leg, order, out = e.model, e.args[0], e.args[1]
+    leg, out = e.model, e.args[1]
     leg.refusals += 1
     leg.timers.pop("attempt", None)
     leg.timers["pause"] = due = out.now + leg.settings.backoff_ns
     out.commands.append(Arm(leg.uid, "pause", due))
-    if order.end_reason in READ_FIRST:
-        leg.read_after = out.now
-        out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
-    if order.end_reason in REFRESH_RULES and not leg.holding.rules_asked:
-        leg.holding.rules_asked = True
-        out.commands.append(ReadRules(out.now, leg.instrument.index))
+    heed_reason(e)
 
 
 def try_again(e: EventData) -> None:
@@ -195,7 +187,7 @@ def hold_later(e: EventData) -> None:
 def enter_doubt(e: EventData) -> None:
     """Place nothing until the order's fate is known; a second live order is cancelled too."""
     leg, order, out = e.model, e.args[0], e.args[1]
-    for tag in ("attempt", "pause", "gate", "retry"):
+    for tag in ("attempt", "pause", "gate", "reread", "retry"):
         leg.timers.pop(tag, None)
     if leg.order is not None and leg.order is not order and leg.order.alive:
         out.tell(leg.order, "cancel_asked")
@@ -237,6 +229,9 @@ def wait(e: EventData) -> None:
     if leg.wait_reason == "spread":
         timers["gate"] = due = out.now + leg.settings.spread_wait_ns
         out.commands.append(Arm(leg.uid, "gate", due))
+    if leg.read_after:
+        leg.ask_count = 0
+        reread_later(leg, out)
     _watch(leg, True)
 
 
@@ -245,6 +240,7 @@ def leave_wait(e: EventData) -> None:
     leg, out = e.model, e.args[1]
     leg.wait_reason = ""
     leg.timers.pop("gate", None)
+    leg.timers.pop("reread", None)
     _watch(leg, leg.rung == PASSIVE and leg.settings.passive_limit.requotes_max > 0)
     out.tell(leg, "attempt_due")
 

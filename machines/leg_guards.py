@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from machines.leg_model import (
     attempts_spent,
+    judge,
     rung_after,
     shut_by,
     untradeable,
@@ -209,3 +210,34 @@ def waits_for_aggressive(e: EventData) -> bool:
 def waits_for_passive(e: EventData) -> bool:
     """The gate is open again and the leg stands on passive_limit."""
     return e.model.rung == PASSIVE and not gate_is_shut(e)
+
+
+def read_agrees(e: EventData) -> bool:
+    """A read of a trusted venue, asked since the refusal, shows what we believe to be held."""
+    return _read_says(e) == "agrees"
+
+
+def read_shows_less(e: EventData) -> bool:
+    """Two equal reads show less than we believe, beyond what a lagging read explains."""
+    return _read_says(e) == "smaller"
+
+
+def read_shows_more(e: EventData) -> bool:
+    """Two equal reads show more than we believe, or the other side."""
+    return _read_says(e) == "larger"
+
+
+def _read_says(e: EventData) -> str:
+    leg: Leg = e.model
+    if not leg.holding.session.trusted:
+        return "unknown"
+    return judge(leg, leg.read_after).kind
+
+
+def read_is_overdue(e: EventData) -> bool:
+    """The position could not be read for `alarm_after_s`, and nobody has been told of it."""
+    leg: Leg = e.model
+    if "venue_degraded" in leg.close.alarmed:
+        return False
+    now: int = e.args[1].now
+    return now >= leg.read_after + leg.settings.alarm_after_ns

@@ -8,6 +8,7 @@ from machines.placing import passive_ticks
 from machines.policy.escalating import STUCK, existing_rung
 from machines.policy.gating import below_minimum, book_is_valid, floor_to_lot, gate, spread_is_wide
 from machines.policy.pricing import cap_from, has_moved_away
+from machines.policy.reconciling import Judgement, judge_read
 from machines.types import (
     AGGRESSIVE,
     BUY,
@@ -31,7 +32,7 @@ class Leg:
     """One leg of a close. Quantities in units, prices in ticks, times in ns."""
 
     __slots__ = (
-        "attempts", "attempts_total", "balancing", "book", "cap", "close", "env",
+        "ask_count", "attempts", "attempts_total", "balancing", "book", "cap", "close", "env",
         "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung", "number",
         "order", "orders", "quoted_at", "read_after", "refusals", "requotes", "retried_at",
         "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
@@ -65,7 +66,9 @@ class Leg:
         self.held = True
         self.retrying = False
         self.retried_at = 0
+        #: Since when a read of the position is awaited that settles a refusal; 0: none is.
         self.read_after = 0
+        self.ask_count = 0
         self.wait_reason = ""
         self.balancing = False
         self.side = SELL
@@ -133,6 +136,7 @@ class Leg:
         self.side = BUY if self.rest < 0 else SELL
         self.next_rung = FREE
         self.balancing = False
+        self.read_after = 0
         bps = self.settings.aggressive_limit.slippage_max_bps
         self.cap = cap_from(self.side, self.start_bid, self.start_ask, bps)
 
@@ -155,6 +159,26 @@ def untradeable(leg: Leg) -> str:
     return below_minimum(size, _reference_price(leg), leg.instrument, exempt)
 
 
+def judge(leg: Leg, since: int) -> Judgement:
+    """What the newest read of the leg's instrument says, if it was asked at or after `since`."""
+    holding = leg.holding
+    if holding.read_sent_at < since or not holding.read_at:
+        return Judgement("unknown")
+    verdict = judge_read(
+        believed=holding.qty,
+        read_qty=holding.read_qty,
+        complete=holding.read_ok,
+        sent_at=holding.read_sent_at,
+        taken_at=holding.read_taken_at,
+        last_fill_at=holding.last_fill_at,
+        last_fill_venue_at=holding.last_fill_venue_at,
+        read_lag_ns=leg.venue.read_lag_ns,
+    )
+    if verdict.kind in ("smaller", "larger") and holding.read_equal < 2:
+        return Judgement("unknown")
+    return verdict
+
+
 def shut_by(leg: Leg, now: int) -> str:
     """Why the leg may not place now; empty when every gate is open."""
     settings = leg.settings
@@ -169,7 +193,7 @@ def shut_by(leg: Leg, now: int) -> str:
         trusted=session.trusted,
         mode=session.mode,
         post_only=leg.rung == PASSIVE,
-        awaiting_read=leg.read_after > leg.holding.read_sent_at,
+        awaiting_read=leg.read_after > 0,
         book_valid=book_is_valid(bid, ask, now - book.venue_at, settings.book_max_age_ns),
         has_mark=book.mark > 0,
         wide=bid > 0 and ask > 0 and spread_is_wide(bid, ask, limit),

@@ -50,7 +50,7 @@ READ_FIRST = frozenset(
     {"REDUCE_ONLY_VIOLATION", "REDUCE_ONLY_CAPACITY", "POSITION_LIMIT", "IN_LIQUIDATION"}
     | {"LIQUIDATED", "SELF_TRADE", "UNKNOWN_ORDER"}
 )
-#: Reasons after which the instrument's rules are read again once (reaction R).
+#: Reasons after which the instrument's rules are read again (reaction R).
 REFRESH_RULES = frozenset(
     {"BELOW_MIN_QTY", "BELOW_MIN_NOTIONAL", "BAD_TICK", "BAD_LOT", "ABOVE_MAX"}
 )

@@ -446,6 +446,114 @@ def test_a_leg_that_has_ended_does_not_come_back_by_itself() -> None:
     check_arrival(leg, out)
 
 
+# ---------------------------------------------------------------- a refusal doubts the position
+
+
+def shown(bench: Bench, leg: Leg, qty: int, *, equal: int = 2) -> None:
+    """The newest read of the leg, asked since the refusal, showed this, so many in a row."""
+    leg.read_after = bench.now
+    holding = leg.holding
+    holding.read_at = holding.read_sent_at = holding.read_taken_at = bench.now
+    holding.read_qty, holding.read_ok, holding.read_equal = qty, True, equal
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_a_read_that_agrees_settles_a_refusal_in_every_state(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    leg.timers["reread"] = bench.now + NS
+    shown(bench, leg, leg.holding.qty, equal=1)
+    out = bench.fire(leg, "position_read")
+    assert (leg.state, leg.read_after, told(out)) == (state, 0, [])
+    assert "reread" not in leg.timers
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_one_read_that_differs_proves_nothing(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, rest=TEN)
+    shown(bench, leg, 0, equal=1)
+    out = bench.fire(leg, "position_read")
+    assert (leg.state, leg.read_after, leg.holding.qty) == (state, bench.now, -TEN)
+    assert told(out) == []
+
+
+@pytest.mark.parametrize("state", [*RUNG_STATES, "waiting"])
+@pytest.mark.parametrize("held", [0, -300])
+def test_two_reads_that_show_less_are_believed(state: str, held: int) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, rest=TEN)
+    shown(bench, leg, held)
+    out = bench.fire(leg, "position_read")
+    assert (leg.state, leg.read_after, leg.holding.qty) == (state, 0, held)
+    assert told(out) == [("x", "leg_moved")]
+
+
+@pytest.mark.parametrize("state", [*RUNG_STATES, "waiting"])
+@pytest.mark.parametrize("held", [-1300, 300])
+def test_two_reads_that_show_more_or_the_other_side_are_foreign(state: str, held: int) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, rest=TEN)
+    shown(bench, leg, held)
+    out = bench.fire(leg, "position_read")
+    assert (leg.holding.qty, told(out)) == (-TEN, [("x", "foreign")])
+
+
+@pytest.mark.parametrize("held", [0, -TEN, -1300])
+def test_a_read_that_a_lag_explains_or_of_a_venue_not_trusted_settles_nothing(held: int) -> None:
+    for lagging in (True, False):
+        bench = Bench()
+        leg = leg_in(bench, "waiting", rest=TEN)
+        shown(bench, leg, held)
+        if lagging:
+            leg.holding.last_fill_at = bench.now + 1
+        else:
+            bench.core.sessions["b"].state = "recovering"
+        assert told(bench.fire(leg, "position_read")) == []
+        assert (leg.read_after, leg.holding.qty) == (bench.now, -TEN)
+
+
+@pytest.mark.parametrize("reason", ["REDUCE_ONLY_VIOLATION", "BAD_TICK"])
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [
+        ("passive_limit", {}),
+        ("passive_limit", {"refusals": 3}),
+        ("aggressive_limit", {"attempts": 8}),
+        ("market", {"attempts": 8}),
+    ],
+)
+def test_a_refusal_asks_for_what_it_doubts_also_when_it_is_the_last_of_its_rung(
+    state: str, how: dict[str, Any], reason: str
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, **how)
+    refused = bench.order(leg, "rejected")
+    refused.end_reason = reason
+    for _ in range(2):
+        asked = kinds(bench.fire(leg, "order_ended", refused))
+        assert asked == ["ReadRules" if reason == "BAD_TICK" else "ReadTruth"]
+        assert (leg.read_after > 0) == (reason != "BAD_TICK")
+        leg.state, leg.attempts, leg.refusals = state, how.get("attempts", 0), 3
+
+
+def test_the_gate_stays_shut_and_the_question_is_repeated_until_a_read_settles_it() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "market", read_after=bench.now)
+    bench.fire(leg, "attempt_due")
+    assert (leg.state, leg.wait_reason) == ("waiting", "position_read")
+    pauses = []
+    for _ in range(6):
+        pauses.append(leg.timers["reread"] - bench.now)
+        assert kinds(bench.fire(leg, "reread")) == ["ReadTruth"]
+    assert pauses == [NS // 4, NS // 2, NS, 2 * NS, 4 * NS, 5 * NS]
+    bench.tick(10)
+    assert kinds(bench.fire(leg, "reread")) == ["ReadTruth", "Alarm"]
+    assert kinds(bench.fire(leg, "reread")) == ["ReadTruth"], "a person is told once"
+    bench.read("b")
+    assert (leg.state, leg.order is not None) == ("market", True)
+
+
 # ---------------------------------------------------------------- the ladder is exhausted
 
 

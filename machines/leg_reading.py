@@ -1,0 +1,77 @@
+"""The leg's actions around a refusal that doubts position or rules: asking, asking again, trusting.
+
+What a read proves is a policy's word (`policy.reconciling`); the gate stays shut until it is said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from machines.leg_model import judge
+from machines.messages import (
+    Alarm,
+    Arm,
+    ReadRules,
+    ReadTruth,
+)
+from machines.policy.reconciling import ask_again_after
+from machines.table import Out
+from machines.types import READ_FIRST, REFRESH_RULES
+
+if TYPE_CHECKING:
+    from transitions import EventData
+
+    from machines.leg_model import Leg
+
+
+def heed_reason(e: EventData) -> None:
+    """Ask for the position or the rules where the reason of the order's end doubts them."""
+    leg, order, out = e.model, e.args[0], e.args[1]
+    if order.end_reason in READ_FIRST:
+        leg.read_after = out.now
+        out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+    if order.end_reason in REFRESH_RULES:
+        out.commands.append(ReadRules(out.now, leg.instrument.index))
+
+
+def reread(e: EventData) -> None:
+    """Ask for the position again: the last question settled nothing, or got no answer."""
+    leg, out = e.model, e.args[1]
+    out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+    reread_later(leg, out)
+
+
+def reread_later(leg: Leg, out: Out) -> None:
+    """Arm the next question, with back-off."""
+    leg.timers["reread"] = due = out.now + ask_again_after(leg.ask_count)
+    leg.ask_count += 1
+    out.commands.append(Arm(leg.uid, "reread", due))
+
+
+def call_person(e: EventData) -> None:
+    """Say that a venue does not tell what is held there."""
+    leg, out = e.model, e.args[1]
+    leg.close.alarmed.add("venue_degraded")
+    text = f"{leg.venue.name}: no usable read of {leg.id}"
+    out.commands.append(Alarm(out.now, "venue_degraded", leg.close.id, text, leg.read_after))
+
+
+def trust_position(e: EventData) -> None:
+    """What we believe is confirmed: the refusal had another reason."""
+    leg = e.model
+    leg.read_after = 0
+    leg.timers.pop("reread", None)
+
+
+def take_over(e: EventData) -> None:
+    """Believe the venue: less is held than our own facts amount to, so less is left to do."""
+    leg, out = e.model, e.args[1]
+    leg.holding.qty = judge(leg, leg.read_after).qty
+    trust_position(e)
+    out.tell(leg.close, "leg_moved", leg)
+
+
+def report_more(e: EventData) -> None:
+    """More is held than we know of: an operator decides."""
+    leg, out = e.model, e.args[1]
+    out.tell(leg.close, "foreign")
