@@ -56,11 +56,13 @@ from machines.close_guards import (
     is_a_kill,
     may_be_withdrawn,
     nothing_to_close,
+    read_is_unusable,
     reads_left_just_now,
     rest_exceeds_rounds,
     rest_is_tradeable,
     starts_aggressive,
     starts_passive,
+    truth_is_asked_for,
     truth_is_foreign,
     truth_is_missing,
     was_withdrawn,
@@ -70,12 +72,13 @@ from machines.close_guards import (
 from machines.close_model import Close
 from machines.close_reading import (
     account,
+    ask_missing_reads,
     ask_missing_truth,
     ask_truth,
     begin_again,
     begin_reconciling,
     count_read,
-    repeat_reads,
+    look_again,
     restart_reads,
 )
 from machines.table import Row, State, Table
@@ -107,6 +110,8 @@ _ALL = (*_LIVE, "reconciled", "frozen", "quarantined")
 ROWS = (
     # trigger           source              dest                guard                   actions
     # -- preparing
+    Row("truth",        "preparing",        None,               truth_is_asked_for,     (ignore,),
+        "a missing snapshot is unknown, never zero; the timer asks again"),
     Row("truth",        "preparing",        None,               truth_is_missing,       (ask_missing_truth,),
         "a missing snapshot is unknown, never zero",
         bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
@@ -164,6 +169,8 @@ ROWS = (
     # -- reconciling
     Row("truth",        "reconciling",      "frozen",           truth_is_foreign,       (freeze,),
         "foreign activity: an operator decides"),
+    Row("truth",        "reconciling",      None,               read_is_unusable,       (ignore,),
+        "it counts for nothing; the timer asks again"),
     Row("truth",        "reconciling",      None,               None,                   (count_read,),
         bound="venue: one per read; two equal ones end it"),
     Row("evidence",     "reconciling",      None,               evidence_is_incomplete, (ignore,)),
@@ -185,7 +192,11 @@ ROWS = (
     Row("leg_moved",    "reconciled",       "reconciling",      None,                   (begin_again,),
         "a fill after the end opens it again", late=True,
         bound="fills: one per fill after the end"),
-    Row("ask",          ("preparing", "reconciling"), None,     None,                   (repeat_reads,),
+    Row("ask",          "preparing",        None,               None,                   (ask_missing_truth, look_again),
+        "an answer may never come, and not all that is missing is told",
+        bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
+    Row("ask",          "reconciling",      None,               None,                   (ask_missing_reads,),
+        "an answer may never come",
         bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
     Row("silent",       ("preparing", "reconciling"), None,     None,                   (call_person,)),
     # -- people and bugs

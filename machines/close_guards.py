@@ -72,6 +72,11 @@ def truth_is_missing(e: EventData) -> bool:
     return False
 
 
+def truth_is_asked_for(e: EventData) -> bool:
+    """Something is missing, and the question for it is under way or waits for its pause."""
+    return "ask" in e.model.timers and truth_is_missing(e)
+
+
 def nothing_to_close(e: EventData) -> bool:
     """Every leg is explicitly flat at its venue already."""
     close = e.model
@@ -182,6 +187,14 @@ def is_a_kill(e: EventData) -> bool:
     _urgency, reason = e.args[0]
     killed: bool = reason == "KILL"
     return killed
+
+
+def read_is_unusable(e: EventData) -> bool:
+    """The read is incomplete, stale, or of a venue not trusted, whose view may lack something."""
+    leg: Leg = e.args[0]
+    if not leg.holding.session.trusted:
+        return True
+    return judge(leg, e.model.wanted_at).kind not in ("agrees", "smaller")
 
 
 def evidence_is_incomplete(e: EventData) -> bool:

@@ -5,6 +5,7 @@ What a read proves is a policy's word (`policy.reconciling`); here it is only as
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from machines.close_guards import judge_at_start
@@ -13,10 +14,7 @@ from machines.messages import (
     Arm,
     ReadTruth,
 )
-from machines.policy.reconciling import (
-    Judgement,
-    ask_again_after,
-)
+from machines.policy.reconciling import ask_again_after
 from machines.table import Out
 
 if TYPE_CHECKING:
@@ -26,8 +24,13 @@ if TYPE_CHECKING:
     from machines.leg_model import Leg
 
 
-def _ask(close: Close, out: Out, leg: Leg) -> None:
-    out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+def _ask(close: Close, out: Out, legs: Iterable[Leg]) -> None:
+    """Read these legs; if no answer settles it, ask again after a pause, 0.25 s doubling to 5 s."""
+    for leg in legs:
+        out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+    close.timers["ask"] = due = out.now + ask_again_after(close.ask_count)
+    close.ask_count += 1
+    out.commands.append(Arm(close.uid, "ask", due))
 
 
 def ask_truth(e: EventData) -> None:
@@ -39,29 +42,30 @@ def ask_truth(e: EventData) -> None:
     out.tell(close, "truth")
 
 
+def look_again(e: EventData) -> None:
+    """Look whether everything is known by now."""
+    close, out = e.model, e.args[1]
+    out.tell(close, "truth")
+
+
 def ask_missing_truth(e: EventData) -> None:
-    """Ask for what is missing or stale: at once the first time, then with back-off."""
+    """Read every leg whose truth is missing, at once the first time, then with back-off."""
     close, out = e.model, e.args[1]
-    if close.state == "preparing" and not close.ask_count:
-        close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
-        out.commands.append(Arm(close.uid, "silent", due))
-        repeat_reads(e)
-    if "ask" not in close.timers:
-        close.timers["ask"] = due = out.now + ask_again_after(close.ask_count)
-        close.ask_count += 1
-        out.commands.append(Arm(close.uid, "ask", due))
+    if not close.ask_count:
+        _await_answers(close, out)
+    since, unread = close.wanted_at, ("unknown", "stale")
+    _ask(close, out, [leg for leg in close.legs if judge_at_start(leg, since).kind in unread])
 
 
-def repeat_reads(e: EventData) -> None:
-    """The pause is over: read every leg whose truth is still missing."""
+def ask_missing_reads(e: EventData) -> None:
+    """The pause is over: read every leg of which two equal reads are not there yet."""
     close, out = e.model, e.args[1]
-    for leg, count in zip(close.legs, close.agreed, strict=True):
-        if close.state == "reconciling":
-            wanted = count < 2
-        else:
-            wanted = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
-        if wanted:
-            _ask(close, out, leg)
+    _ask(close, out, [leg for leg in close.legs if close.agreed[leg.number] < 2])
+
+
+def _await_answers(close: Close, out: Out) -> None:
+    close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
+    out.commands.append(Arm(close.uid, "silent", due))
 
 
 def begin_reconciling(e: EventData) -> None:
@@ -85,12 +89,9 @@ def begin_again(e: EventData) -> None:
 def _read_afresh(close: Close, out: Out) -> None:
     close.wanted_at = out.now
     close.ask_count = 0
-    close.timers.pop("ask", None)
     close.agreed = [0] * len(close.legs)
-    close.timers["silent"] = due = out.now + close.settings.alarm_after_ns
-    out.commands.append(Arm(close.uid, "silent", due))
-    for leg in close.legs:
-        _ask(close, out, leg)
+    _await_answers(close, out)
+    _ask(close, out, close.legs)
 
 
 def account(e: EventData) -> None:
@@ -106,24 +107,17 @@ def restart_reads(e: EventData) -> None:
 
 
 def count_read(e: EventData) -> None:
-    """Count an agreeing read, adopt a confirmed smaller position, or ask again.
-
-    A read of a venue that is not trusted counts for nothing: its view may lack orders and trades.
-    """
+    """Count an agreeing read and ask for the second; adopt a confirmed smaller position."""
     close, leg, out = e.model, e.args[0], e.args[1]
-    holding = leg.holding
-    verdict = judge(leg, close.wanted_at) if holding.session.trusted else Judgement("unknown")
-    number = leg.number
+    verdict = judge(leg, close.wanted_at)
     if verdict.kind == "smaller":
-        holding.qty = verdict.qty
-        close.agreed[number] = 2
+        leg.holding.qty = verdict.qty
+        close.agreed[leg.number] = 2
         close.note_exposure(out)
-    elif verdict.kind == "agrees":
-        close.agreed[number] += 1
-        if close.agreed[number] < 2:
-            _ask(close, out, leg)
     else:
-        ask_missing_truth(e)
-        return
+        close.agreed[leg.number] += 1
+        if close.agreed[leg.number] < 2:
+            close.ask_count = 0
+            _ask(close, out, [leg])
     if min(close.agreed) >= 2:
         out.tell(close, "evidence")

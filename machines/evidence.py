@@ -326,9 +326,6 @@ class Evidence:
                 out.tell(order, "unlisted", fact)
 
     def _truth_failed(self, fact: TruthFailed, out: Out) -> None:
+        """A failed read says nothing; whoever asked has a timer of its own to ask again."""
         if fact.scope < 0:
             SESSION.fire(self.sessions[fact.venue], "truth_failed", fact, out)
-            return
-        leg = self.holdings[fact.scope].owner
-        if leg is not None:
-            out.tell(leg.close, "truth", leg)

@@ -104,8 +104,16 @@ def test_a_venue_that_says_nothing_is_asked_and_its_silence_told() -> None:
     assert {"ask", "silent"} == close.timers.keys()
     out = bench.step(TruthFailed(bench.now, bench.now, "b", 1, "dns"))
     assert (close.state, kinds(out)) == ("preparing", [])
-    assert kinds(bench.fire(close, "ask")) == ["ReadTruth", "ReadTruth"]
     assert kinds(bench.fire(close, "silent")) == ["Alarm"]
+    pauses = []
+    for _ in range(5):
+        out = bench.fire(close, "ask")
+        assert kinds(out) == ["ReadTruth", "ReadTruth"], "also where no answer ever came"
+        pauses.append(close.timers["ask"] - bench.now)
+        assert kinds(bench.drain(out)) == ["ReadTruth", "ReadTruth"], "and nothing beside that"
+    assert pauses == [NS // 2, NS, 2 * NS, 4 * NS, 5 * NS]
+    bench.read("a")
+    assert kinds(bench.fire(close, "ask")) == ["ReadTruth"], "what is known is not asked for"
 
 
 @pytest.mark.parametrize("state", LADDER)
@@ -426,6 +434,33 @@ def test_a_restart_while_reading_begins_the_reads_anew() -> None:
     close = reconciling(bench, agreed=[2, 1])
     out = bench.fire(close, "restarted")
     assert (close.agreed, kinds(out)) == ([0, 0], ["ReadTruth", "ReadTruth"])
+
+
+def test_a_failed_read_is_no_second_read() -> None:
+    bench = Bench()
+    close = reconciling(bench, agreed=[2, 0])
+    bench.read("b")
+    assert close.agreed == [2, 1]
+    for _ in range(3):
+        bench.tick()
+        bench.step(TruthFailed(bench.now, bench.now, "b", 1, "dns"))
+    assert (close.state, close.agreed) == ("reconciling", [2, 1])
+
+
+def test_every_question_for_a_read_has_a_timer_that_repeats_it() -> None:
+    bench = Bench()
+    close = close_in(bench, "market", "done", "done")
+    for leg in close.legs:
+        leg.holding.qty = 0
+    bench.tick()
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert close.timers["ask"] == bench.now + NS // 4
+    bench.fire(close, "ask")
+    assert close.timers["ask"] == bench.now + NS // 2
+    bench.tick()
+    bench.read("a")
+    assert close.timers["ask"] == bench.now + NS // 4, "a useful answer begins the back-off anew"
+    assert close.agreed == [1, 0]
 
 
 def test_a_silent_venue_is_asked_again_and_told_of_once() -> None:
