@@ -89,19 +89,22 @@ def end_reconciled(e: EventData) -> None:
                 text = f"{leg.id} {base:f} ({value:.2f}): {untradeable(leg)}"
                 out.commands.append(Alarm(out.now, "dust", close.id, text))
         holding.dust = rest
-    if close.outcome not in ("external", "withdrawn") or dusty:
-        partial = close.ratio[0] != close.ratio[1]
-        close.outcome = "dust" if dusty else "partial" if partial else "flat"
+    partial = close.ratio[0] != close.ratio[1]
+    close.outcome = "dust" if dusty else "partial" if partial else "flat"
     _end(close, out)
 
 
 def _end(close: Close, out: Out) -> None:
+    """Let the positions go; a leg that has not ended rests from now on, without timer or retry."""
     close.timers.clear()
     close.ended_at = out.now
     close.withdrawing = False
     for leg in close.legs:
+        leg.filled_at_end = leg.holding.filled
         if leg.holding.owner is leg:
             leg.holding.owner = None
+        if leg.state != "idle" and not leg.ended:
+            out.tell(leg, "hold")
     close.note_exposure(out)
 
 
@@ -197,8 +200,6 @@ def write_off(e: EventData) -> None:
     close, out = e.model, e.args[1]
     close.outcome = "external"
     close.written_off = True
-    for leg in close.legs:
-        out.tell(leg, "hold")
     _end(close, out)
 
 

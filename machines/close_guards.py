@@ -100,16 +100,16 @@ def _first(close: Close) -> int:
 def was_withdrawn(e: EventData) -> bool:
     """The close was withdrawn, nothing has filled, and no order is left."""
     close = e.model
-    if not close.withdrawing:
-        return False
-    return all(leg.state == "idle" for leg in close.legs) and _untouched(close)
+    return close.withdrawing and _legs_rest(close) and _untouched(close)
 
 
 def withdrawal_failed(e: EventData) -> bool:
     """Something filled while the close was being withdrawn; it goes on."""
     close = e.model
-    if not close.withdrawing or _untouched(close):
-        return False
+    return close.withdrawing and _legs_rest(close) and not _untouched(close)
+
+
+def _legs_rest(close: Close) -> bool:
     return all(leg.state == "idle" or leg.ended for leg in close.legs)
 
 
@@ -214,6 +214,12 @@ def was_written_off(e: EventData) -> bool:
     """An operator took over what was left."""
     written_off: bool = e.model.written_off
     return written_off
+
+
+def nothing_filled_since(e: EventData) -> bool:
+    """No order of a close has filled anything on these instruments since this close ended."""
+    close: Close = e.model
+    return all(leg.holding.filled == leg.filled_at_end for leg in close.legs)
 
 
 def rest_is_tradeable(e: EventData) -> bool:

@@ -71,14 +71,16 @@ def _await_answers(close: Close, out: Out) -> None:
 def begin_reconciling(e: EventData) -> None:
     """Every leg has ended: ask the venues for what is left."""
     close, out = e.model, e.args[1]
+    close.withdrawing = False
     close.note_exposure(out)
     _read_afresh(close, out)
 
 
 def begin_again(e: EventData) -> None:
-    """A fill arrived after the end: own the positions again and ask the venues."""
+    """A fill arrived after the end: own the positions again, ask the venues, end anew."""
     close, out = e.model, e.args[1]
     close.ended_at = 0
+    close.outcome = ""
     for leg in close.legs:
         if leg.holding.owner is None:
             leg.holding.owner = leg

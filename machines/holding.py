@@ -64,15 +64,16 @@ class Book:
 class Holding:
     """The position in one instrument as our own facts amount to, and the venue's last word on it.
 
-    `qty` is signed units and changes only by fills and declared or confirmed truth. The `read_*`
-    fields describe the newest complete read; `foreign` says that it showed orders not ours.
+    `qty` is signed units and changes only by fills and declared or confirmed truth; `filled` counts
+    what orders of closes have filled, either side, and never falls. The `read_*` fields describe
+    the newest complete read; `foreign` says that it showed orders not ours.
     """
 
     __slots__ = (
-        "book", "declared", "dust", "entry", "foreign", "funding", "instrument", "last_fill_at",
-        "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed", "read_at",
-        "read_entry", "read_equal", "read_ok", "read_qty", "read_sent_at", "read_taken_at",
-        "session", "trades", "venue",
+        "book", "declared", "dust", "entry", "filled", "foreign", "funding", "instrument",
+        "last_fill_at", "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed",
+        "read_at", "read_entry", "read_equal", "read_ok", "read_qty", "read_sent_at",
+        "read_taken_at", "session", "trades", "venue",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, venue: VenueSettings, session: Session) -> None:
@@ -83,6 +84,7 @@ class Holding:
         self.qty = 0
         self.entry: Decimal | None = None
         self.declared = False
+        self.filled = 0
         self.dust = 0
         self.funding = Decimal(0)
         self.owner: Leg | None = None

@@ -33,10 +33,11 @@ class Leg:
 
     __slots__ = (
         "ask_count", "attempts", "attempts_total", "balancing", "book", "cap", "close", "env",
-        "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung", "number",
-        "order", "orders", "quoted_at", "read_after", "refusals", "requotes", "retried_at",
-        "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
-        "starts_at_break_even", "state", "step", "timers", "uid", "venue", "wait_reason",
+        "filled_at_end", "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung",
+        "number", "order", "orders", "quoted_at", "read_after", "refusals", "requotes",
+        "retried_at", "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid",
+        "start_qty", "starts_at_break_even", "state", "step", "timers", "uid", "venue",
+        "wait_reason",
     )  # fmt: skip
 
     def __init__(self, close: Close, number: int, holding: Holding, env: Env) -> None:
@@ -58,6 +59,8 @@ class Leg:
         self.attempts_total = 0
         self.start_qty = 0
         self.keep = 0
+        #: `holding.filled` when the close ended.
+        self.filled_at_end = 0
         self.start_bid = 0
         self.start_ask = 0
         self.cap = 0

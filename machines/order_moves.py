@@ -74,6 +74,7 @@ def credit(order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
         holding.last_fill_venue_at = venue_at
     leg = order.leg
     if leg is not None:
+        holding.filled += grown
         leg.close.note_exposure(out)
     if order.cum > order.qty >= order.cum - grown:
         quantity = order.instrument.quantity

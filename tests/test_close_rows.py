@@ -265,6 +265,31 @@ def test_a_withdrawn_close_ends_when_both_legs_rest_untouched() -> None:
     assert (close.state, close.outcome) == ("reconciled", "withdrawn")
 
 
+def test_a_withdrawn_close_ends_beside_a_leg_that_had_nothing_to_close() -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", "done", withdrawing=True)
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, close.outcome) == ("reconciled", "withdrawn")
+
+
+@pytest.mark.parametrize("state", ["withdrawing", "doubtful"])
+def test_a_withdrawal_waits_for_an_order_that_may_fill(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", state, withdrawing=True)
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert close.state == "passive_limit"
+
+
+def test_a_withdrawal_that_meets_whole_fills_goes_on_to_the_reads() -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "done", "done", withdrawing=True)
+    for leg in close.legs:
+        leg.holding.qty = 0
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert (close.state, close.withdrawing) == ("reconciling", False)
+    assert kinds(out) == ["ReadTruth", "ReadTruth"]
+
+
 def test_a_fill_during_the_withdrawal_makes_the_close_go_on() -> None:
     bench = Bench()
     close = close_in(bench, "passive_limit", "idle", "idle", withdrawing=True)
@@ -473,10 +498,23 @@ def test_a_silent_venue_is_asked_again_and_told_of_once() -> None:
 
 def test_a_fill_after_the_end_opens_the_close_again() -> None:
     bench = Bench()
-    close = close_in(bench, "reconciled", "done", "done")
+    close = close_in(bench, "reconciled", "done", "done", outcome="withdrawn")
+    for leg in close.legs:
+        leg.holding.owner = None
+    close.legs[1].holding.filled += 300
     out = bench.fire(close, "leg_moved", close.legs[1])
     assert (close.state, kinds(out)) == ("reconciling", ["ReadTruth", "ReadTruth"])
     assert all(leg.holding.owner is leg for leg in close.legs)
+    assert close.outcome == "", "how it ends is said anew"
+
+
+@pytest.mark.parametrize("liquidated", [0, 200])
+def test_a_word_after_the_end_without_a_fill_of_ours_opens_nothing(liquidated: int) -> None:
+    bench = Bench()
+    close = close_in(bench, "reconciled", "idle", "idle", outcome="withdrawn")
+    close.legs[1].holding.qty += liquidated
+    assert (kinds(bench.fire(close, "leg_moved", close.legs[1])), close.state) == ([], "reconciled")
+    assert close.outcome == "withdrawn"
 
 
 # ---------------------------------------------------------------- people and bugs
@@ -518,6 +556,18 @@ def test_what_an_operator_writes_off_is_left_alone(state: str) -> None:
     bench.drain(bench.fire(close, "write_off"))
     assert (close.state, close.outcome) == ("reconciled", "external")
     assert [leg.timers for leg in close.legs] == [{}, {}]
+
+
+@pytest.mark.parametrize("how", ["passive_limit", "market", "waiting", "stuck", "withdrawing"])
+def test_no_leg_outlives_the_end_of_its_close(how: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "frozen", "idle", how)
+    leg = close.legs[1]
+    bench.order(leg, "cancelling" if how == "withdrawing" else "cancelled")
+    leg.timers["retry"] = leg.timers["deadline"] = bench.now + NS
+    bench.drain(bench.fire(close, "write_off"))
+    assert leg.held
+    assert (leg.state, leg.timers) == ("idle", {}) or leg.state == "withdrawing"
 
 
 @pytest.mark.parametrize("state", [state for state in ALL if state != "quarantined"])
