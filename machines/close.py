@@ -1,11 +1,13 @@
 """The close machine: one or two legs taken to flat together, without being naked longer than needed.
 
-Theory of operation. The close fixes the targets from what the venues say (`preparing`), starts its
-legs, and from then on is at the rung of its furthest leg. Everything a leg does arrives as
-`leg_moved`; the coupling of the legs is the table `JOINT`, keyed by what both legs are doing and
-applied until nothing changes. When both legs have ended it asks the venues again (`reconciling`)
-and believes only two equal reads taken after the last fill. It ends `reconciled` and nowhere else;
-a fill that arrives later opens it again.
+Theory of operation. The close fixes the targets from what the venues say (`preparing`), once no own
+order on its positions can fill any more, starts its legs, and from then on is at the rung of its
+furthest leg. Everything a leg does arrives as `leg_moved`; the coupling of the legs is the table
+`JOINT`, keyed by what both legs are doing and applied until nothing changes. When both legs have
+ended it asks the venues again (`reconciling`) and believes only two equal reads taken after the last
+fill. It ends `reconciled` and nowhere else; a fill that arrives later opens it again, and no other
+word does. Legs stay held, without an order, until it starts them; so they do while it is `frozen`
+and prepares anew after that.
 
 It knows no venue, no socket and no clock; money and exposure come from facts.
 
@@ -35,6 +37,7 @@ from machines.close_actions import (
     freeze,
     give_up_rounds,
     ignore,
+    note_urgency,
     quarantine,
     raise_stuck,
     raise_urgency,
@@ -54,6 +57,7 @@ from machines.close_guards import (
     furthest_is_aggressive,
     furthest_is_market,
     is_a_kill,
+    may_be_dropped,
     may_be_withdrawn,
     nothing_filled_since,
     nothing_to_close,
@@ -73,6 +77,7 @@ from machines.close_guards import (
 from machines.close_model import Close
 from machines.close_reading import (
     account,
+    ask_anew,
     ask_missing_reads,
     ask_missing_truth,
     ask_truth,
@@ -85,7 +90,7 @@ from machines.close_reading import (
 from machines.table import Row, State, Table
 
 STATES = (
-    State("preparing", "reading positions and orders; targets not fixed yet",
+    State("preparing", "reading positions, awaiting the end of own orders; targets not fixed yet",
         "ask: 0.25 s to 5 s; silent: alarm_after_s", group="alive"),
     State("passive_limit", "no leg is beyond its passive rung", "budget: naked_budget_usd_s",
         unbounded="the legs' own deadlines", group="alive / run / ladder"),
@@ -127,7 +132,10 @@ ROWS = (
     Row("truth",        "preparing",        "market",           None,                   (fix_targets,),
         "both venues are known: targets are fixed, the legs start"),
     Row("truth",        (*_RUN, "reconciled", "frozen", "quarantined"), None, None,     (ignore,)),
-    Row("leg_moved",    ("preparing", "frozen"), None,          None,                   (ignore,)),
+    Row("leg_moved",    "preparing",        None,               None,                   (ask_anew, look_again),
+        "an own order that was awaited is dead, or has filled",
+        bound="caller: one per report of an order"),
+    Row("leg_moved",    "frozen",           None,               None,                   (ignore,)),
     # -- the ladder
     Row("leg_moved",    "passive_limit",    "reconciled",       was_withdrawn,          (end_withdrawn,)),
     Row("leg_moved",    _RUN,               "reconciling",      all_legs_ended,         (begin_reconciling,),
@@ -160,12 +168,14 @@ ROWS = (
     Row("asked_again",  ("market", "stuck"), None,              is_a_kill,              (raise_urgency, retry_stuck),
         "everything is to be closed now: what is stuck tries at once",
         bound="person: one per request"),
-    Row("asked_again",  ("preparing", *_RUN), None,             None,                   (raise_urgency,),
+    Row("asked_again",  _RUN,               None,               None,                   (raise_urgency,),
         "one owner per position: a second request can only raise the urgency"),
-    Row("asked_again",  ("reconciling", "reconciled", "frozen", "quarantined"), None, None, (ignore,)),
+    Row("asked_again",  ("preparing", "reconciling", "frozen", "quarantined"), None, None, (note_urgency,),
+        "nothing is sent by it; when the legs are started, they start no lower"),
+    Row("asked_again",  "reconciled",       None,               None,                   (ignore,)),
     Row("withdraw",     "passive_limit",    None,               may_be_withdrawn,       (begin_withdrawal,)),
-    Row("withdraw",     "preparing",        "reconciled",       None,                   (end_withdrawn,)),
-    Row("withdraw",     (*_RUN, "reconciling", "reconciled", "frozen", "quarantined"), None, None, (ignore,),
+    Row("withdraw",     "preparing",        "reconciled",       may_be_dropped,         (end_withdrawn,)),
+    Row("withdraw",     ("preparing", *_RUN, "reconciling", "reconciled", "frozen", "quarantined"), None, None, (ignore,),
         "later than the first rung, or after a fill, a close cannot be withdrawn"),
     # -- reconciling
     Row("truth",        "reconciling",      "frozen",           truth_is_foreign,       (freeze,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from machines.close_guards import is_settled, judge_at_start
+from machines.close_guards import is_settled, judge_at_start, starting_rung
 from machines.close_model import base_rest, mid_base
 from machines.close_reading import ask_truth
 from machines.joint import apply_joint
@@ -35,12 +35,13 @@ def fix_targets(e: EventData) -> None:
     close.ask_count = 0
     close.started_at = out.now
     close.adopting = False
+    close.withdrawing = False
     numerator, denominator = close.ratio
     for leg in close.legs:
         holding = leg.holding
         verdict = judge_at_start(leg, close.wanted_at)
+        holding.accept(verdict.qty)
         if verdict.kind != "agrees":
-            holding.qty = verdict.qty
             holding.entry = holding.read_entry or holding.entry
         keep = 0
         if numerator != denominator:
@@ -48,7 +49,7 @@ def fix_targets(e: EventData) -> None:
             lots = int(part) // holding.instrument.lot * holding.instrument.lot
             keep = (abs(holding.qty) - lots) * (1 if holding.qty > 0 else -1)
         leg.fix_target(keep)
-    rung = first_rung(close.urgency)
+    rung = starting_rung(close)
     close.naked_at = out.now
     if len(close.legs) == 2:
         close.entry_imbalance = abs(base_rest(close.legs[0]) + base_rest(close.legs[1]))
@@ -61,7 +62,7 @@ def end_external(e: EventData) -> None:
     """Both venues are flat already: end without an order."""
     e.model.outcome = "external"
     for leg in e.model.legs:
-        leg.holding.qty = 0
+        leg.holding.accept(0)
         leg.fix_target(0)
     _end(e.model, e.args[1])
 
@@ -185,12 +186,13 @@ def quarantine(e: EventData) -> None:
 
 
 def resume_frozen(e: EventData) -> None:
-    """The operator adopts what the venues say: read them anew and close all of it."""
+    """The operator adopts what the venues say: read them anew and close all of it.
+
+    The legs stay held until everything is known and the close starts them.
+    """
     close, out = e.model, e.args[1]
     close.adopting = True
     close.alarmed.discard("foreign_exposure")
-    for leg in close.legs:
-        leg.held = False
     ask_truth(e)
     close.wanted_at = out.now
 
@@ -220,6 +222,14 @@ def abandon_withdrawal(e: EventData) -> None:
             out.tell(leg, "start", AGGRESSIVE)
 
 
+def note_urgency(e: EventData) -> None:
+    """Keep the higher urgency for the start, or for what follows; the legs are not touched."""
+    close = e.model
+    urgency, _reason = e.args[0]
+    if URGENCY_RANK[urgency] > URGENCY_RANK[close.urgency]:
+        close.urgency = urgency
+
+
 def raise_urgency(e: EventData) -> None:
     """A second request: higher urgency moves each leg that is below its first rung."""
     close, request, out = e.model, e.args[0], e.args[1]
@@ -231,7 +241,9 @@ def raise_urgency(e: EventData) -> None:
     for leg in close.legs:
         if close.withdrawing and not leg.ended:
             leg.held = False
-        out.tell(leg, "start" if leg.state == "idle" and close.started_at else "escalate", rung)
+        out.tell(leg, "start" if leg.state == "idle" else "escalate", rung)
+        if leg.state == "waiting":
+            out.tell(leg, "recheck")
     close.withdrawing = False
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def judge_at_start(leg: Leg, since: int) -> Judgement:
     """As `judge`, but a young read that agreed when it came still counts after fills of our own."""
     holding = leg.holding
-    if holding.read_agreed and holding.read_ok and holding.read_sent_at >= since:
+    young = holding.read_sent_at >= since and not holding.foreign_at
+    if holding.read_agreed and holding.read_ok and young:
         return Judgement("agrees", holding.qty)
     return judge(leg, since)
 
@@ -62,10 +63,10 @@ def truth_is_foreign(e: EventData) -> bool:
 
 
 def truth_is_missing(e: EventData) -> bool:
-    """Not every leg has a complete, usable read that is young enough."""
+    """An own order may still fill, or not every leg has a usable read that is young enough."""
     close = e.model
     for leg in close.legs:
-        if not leg.holding.session.trusted:
+        if not leg.holding.session.trusted or leg.holding.orders:
             return True
         if judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale"):
             return True
@@ -78,23 +79,27 @@ def truth_is_asked_for(e: EventData) -> bool:
 
 
 def nothing_to_close(e: EventData) -> bool:
-    """Every leg is explicitly flat at its venue already."""
+    """Every leg is explicitly flat at its venue already, and no order of this close made it so."""
     close = e.model
-    return all(judge_at_start(leg, close.wanted_at).qty == 0 for leg in close.legs)
+    for leg in close.legs:
+        if judge_at_start(leg, close.wanted_at).qty or any(order.cum for order in leg.orders):
+            return False
+    return True
 
 
 def starts_passive(e: EventData) -> bool:
-    """The urgency's first rung is passive_limit, and it exists."""
-    return _first(e.model) == PASSIVE
+    """The close has been no further than passive_limit, its urgency asks no more, and it exists."""
+    return starting_rung(e.model) == PASSIVE
 
 
 def starts_aggressive(e: EventData) -> bool:
-    """The urgency's first rung is aggressive_limit, and it exists."""
-    return _first(e.model) == AGGRESSIVE
+    """Of the urgency's first rung and the furthest reached, the higher is aggressive_limit."""
+    return starting_rung(e.model) == AGGRESSIVE
 
 
-def _first(close: Close) -> int:
-    return existing_rung(first_rung(close.urgency), close.settings)
+def starting_rung(close: Close) -> int:
+    """Where the legs start: as the urgency asks, but never below where the close has been."""
+    return existing_rung(max(first_rung(close.urgency), close.reached), close.settings)
 
 
 def was_withdrawn(e: EventData) -> bool:
@@ -197,10 +202,16 @@ def read_is_unusable(e: EventData) -> bool:
     return judge(leg, e.model.wanted_at).kind not in ("agrees", "smaller")
 
 
-def evidence_is_incomplete(e: EventData) -> bool:
-    """Two equal reads of every leg are not there yet, or an order of a leg may still fill."""
+def may_be_dropped(e: EventData) -> bool:
+    """The close never started, and its urgency is normal."""
     close: Close = e.model
-    return min(close.agreed) < 2 or any(order.alive for leg in close.legs for order in leg.orders)
+    return close.urgency == "normal" and not close.started_at
+
+
+def evidence_is_incomplete(e: EventData) -> bool:
+    """Two equal reads of every leg are not there yet, or an own order there may still fill."""
+    close: Close = e.model
+    return min(close.agreed) < 2 or any(leg.holding.orders for leg in close.legs)
 
 
 def reads_left_just_now(e: EventData) -> bool:

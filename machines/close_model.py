@@ -94,7 +94,7 @@ class Close:
         if len(self.legs) == 2:
             self.legs[0].sibling, self.legs[1].sibling = self.legs[1], self.legs[0]
         for leg in self.legs:
-            leg.holding.owner = leg
+            leg.holding.owner = leg.holding.latest = leg
 
     def note_state(self, now: int) -> None:
         """Account the time spent in the state that was just left."""

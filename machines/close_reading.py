@@ -48,10 +48,21 @@ def look_again(e: EventData) -> None:
     out.tell(close, "truth")
 
 
+def ask_anew(e: EventData) -> None:
+    """Something moved: what is missing now is asked for at once, whatever pause was running."""
+    close = e.model
+    close.ask_count = 0
+    close.timers.pop("ask", None)
+
+
 def ask_missing_truth(e: EventData) -> None:
-    """Read every leg whose truth is missing, at once the first time, then with back-off."""
+    """Cancel own orders, of earlier closes too, and read every leg whose truth is missing."""
     close, out = e.model, e.args[1]
-    if not close.ask_count:
+    for leg in close.legs:
+        for order in leg.holding.orders:
+            if order.state == "live" or not order.cancel_wanted:
+                out.tell(order, "cancel_asked")
+    if "silent" not in close.timers and "venue_degraded" not in close.alarmed:
         _await_answers(close, out)
     since, unread = close.wanted_at, ("unknown", "stale")
     _ask(close, out, [leg for leg in close.legs if judge_at_start(leg, since).kind in unread])
@@ -113,7 +124,7 @@ def count_read(e: EventData) -> None:
     close, leg, out = e.model, e.args[0], e.args[1]
     verdict = judge(leg, close.wanted_at)
     if verdict.kind == "smaller":
-        leg.holding.qty = verdict.qty
+        leg.holding.accept(verdict.qty)
         close.agreed[leg.number] = 2
         close.note_exposure(out)
     else:

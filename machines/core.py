@@ -232,7 +232,8 @@ class Core(Requests, Evidence):
             else:
                 orders.pop(machine.uid, None)
             return
-        if machine.state != "reconciled" or self.closes.get(machine.id) is machine:
+        doubted = any(order.alive for leg in machine.legs for order in leg.orders)
+        if doubted or machine.state != "reconciled" or self.closes.get(machine.id) is machine:
             self.finished.append(machine)
             return
         self.env.machines.pop(machine.uid, None)

@@ -15,7 +15,7 @@ from machines.core import Core
 #: Links between machines and inputs; the picture names machines instead of following them.
 _LINKS = frozenset(
     {"close", "holding", "book", "env", "sibling", "order", "orders", "legs", "owner", "session"}
-    | {"venue", "settings", "instrument", "leg", "grown"}
+    | {"venue", "settings", "instrument", "leg", "grown", "latest"}
 )
 
 

@@ -180,6 +180,8 @@ class Evidence:
             # A position frame may precede or trail the fills; only a read settles it.
             name = holding.venue.name
             out.commands.append(ReadTruth(fact.at, name, fact.instrument))
+        elif change:
+            holding.foreign_at = fact.at
 
     def _external(
         self, holding: Holding, change: int, origin: str, at: int, venue_at: int, out: Out
@@ -188,6 +190,7 @@ class Evidence:
         leg = holding.owner
         key = holding.instrument.key
         if origin not in _EXTERNAL:
+            holding.foreign_at = at
             base = holding.instrument.base(change)
             text = f"{base:f} traded by somebody else ({origin})"
             out.commands.append(Alarm(at, "foreign_exposure", key, text))
@@ -311,10 +314,9 @@ class Evidence:
         out: Out,
     ) -> None:
         """Orders that a complete read does not show: proof of absence, or a reason to ask."""
-        leg = holding.owner
-        if leg is None or not (row.orders_complete and row.trades_complete):
+        if not (row.orders_complete and row.trades_complete):
             return
-        for order in leg.orders:
+        for order in holding.orders:
             if not order.alive or order.uid in listed:
                 continue
             if order.state == "unknown":

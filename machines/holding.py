@@ -13,6 +13,7 @@ from machines.types import Instrument, VenueSettings
 
 if TYPE_CHECKING:
     from machines.leg_model import Leg
+    from machines.order_model import Order
     from machines.session import Session
 
 
@@ -66,14 +67,16 @@ class Holding:
 
     `qty` is signed units and changes only by fills and declared or confirmed truth; `filled` counts
     what orders of closes have filled, either side, and never falls. The `read_*` fields describe
-    the newest complete read; `foreign` says that it showed orders not ours.
+    the newest complete read; `foreign` says that it showed orders not ours, `foreign_at` when we
+    were told last of a change that `qty` does not have. `orders` are our own that may still fill;
+    `latest` is the leg of the newest close, which hears of them, `owner` that leg while it lives.
     """
 
     __slots__ = (
-        "book", "declared", "dust", "entry", "filled", "foreign", "funding", "instrument",
-        "last_fill_at", "last_fill_venue_at", "order_count", "owner", "qty", "read_agreed",
-        "read_at", "read_entry", "read_equal", "read_ok", "read_qty", "read_sent_at",
-        "read_taken_at", "session", "trades", "venue",
+        "book", "declared", "dust", "entry", "filled", "foreign", "foreign_at", "funding",
+        "instrument", "last_fill_at", "last_fill_venue_at", "latest", "order_count", "orders",
+        "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal", "read_ok", "read_qty",
+        "read_sent_at", "read_taken_at", "session", "trades", "venue",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, venue: VenueSettings, session: Session) -> None:
@@ -88,6 +91,8 @@ class Holding:
         self.dust = 0
         self.funding = Decimal(0)
         self.owner: Leg | None = None
+        self.latest: Leg | None = None
+        self.orders: list[Order] = []
         self.order_count = 0
         self.last_fill_at = 0
         self.last_fill_venue_at = 0
@@ -100,4 +105,10 @@ class Holding:
         self.read_entry: Decimal | None = None
         self.read_ok = False
         self.foreign = False
+        self.foreign_at = 0
         self.trades: set[str] | None = None
+
+    def accept(self, qty: int) -> None:
+        """Take the venue's word for the position; it has what strangers did."""
+        self.qty = qty
+        self.foreign_at = 0

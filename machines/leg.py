@@ -61,6 +61,7 @@ from machines.leg_actions import (
     withdraw_for_next_rung,
     withdraw_for_requote,
     withdraw_for_step,
+    withdraw_known,
     withdraw_repriced,
 )
 from machines.leg_guards import (
@@ -182,7 +183,7 @@ ROWS = (
     Row("order_live",   "passive_limit",    "withdrawing",      was_repriced,         (withdraw_repriced,),
         bound="passive_limit.post_only_rejects_max"),
     Row("order_live",   _R,                 None,               None,                 (ignore,)),
-    Row("order_live",   "doubtful",         "withdrawing",      must_withdraw,        (withdraw,),
+    Row("order_live",   "doubtful",         "withdrawing",      must_withdraw,        (withdraw_known,),
         "known again, but unwanted: cancel it once more",
         bound="caller: one per answer that the order got"),
     Row("order_live",   "doubtful",         "market",           is_on_market,         (clear_timers, time_attempt),

@@ -152,6 +152,14 @@ def withdraw(e: EventData) -> None:
     _withdraw(e)
 
 
+def withdraw_known(e: EventData) -> None:
+    """Cancel the order that is known to rest again, of an earlier close too, and await its end."""
+    leg, order, out = e.model, e.args[0], e.args[1]
+    leg.timers.pop("attempt", None)
+    leg.timers.pop("pause", None)
+    out.tell(order, "cancel_asked")
+
+
 def withdraw_and_hold(e: EventData) -> None:
     """Cancel the live order and stay without one afterwards."""
     e.model.held = True

@@ -122,8 +122,8 @@ def is_on_aggressive(e: EventData) -> bool:
 
 
 def still_in_doubt(e: EventData) -> bool:
-    """Another order of the leg may still fill."""
-    for order in e.model.orders:  # noqa: SIM110 - a generator costs thrice as much
+    """Another order of ours on this position may still fill."""
+    for order in e.model.holding.orders:  # noqa: SIM110 - a generator costs thrice as much
         if order.alive:
             return True
     return False

@@ -74,7 +74,7 @@ class Leg:
         self.ask_count = 0
         self.wait_reason = ""
         self.balancing = False
-        self.side = SELL
+        self.side = BUY if holding.qty < 0 else SELL
         self.rung = PASSIVE
         self.next_rung = FREE
         self._reset()
@@ -176,6 +176,7 @@ def judge(leg: Leg, since: int) -> Judgement:
         last_fill_at=holding.last_fill_at,
         last_fill_venue_at=holding.last_fill_venue_at,
         read_lag_ns=leg.venue.read_lag_ns,
+        foreign_at=holding.foreign_at,
     )
     if verdict.kind in ("smaller", "larger") and holding.read_equal < 2:
         return Judgement("unknown")

@@ -66,7 +66,7 @@ def trust_position(e: EventData) -> None:
 def take_over(e: EventData) -> None:
     """Believe the venue: less is held than our own facts amount to, so less is left to do."""
     leg, out = e.model, e.args[1]
-    leg.holding.qty = judge(leg, leg.read_after).qty
+    leg.holding.accept(judge(leg, leg.read_after).qty)
     trust_position(e)
     out.tell(leg.close, "leg_moved", leg)
 

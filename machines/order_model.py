@@ -86,6 +86,15 @@ class Order(Struct, eq=False):
         return self.state not in DEAD
 
     @property
+    def hearer(self) -> Leg | None:
+        """The leg that is told of the order: that of the newest close of its position.
+
+        One of no ladder concerns nobody but a close that is alive.
+        """
+        holding = self.holding
+        return holding.owner if self.leg is None else holding.latest
+
+    @property
     def open_qty(self) -> int:
         """Quantity that may still fill: reserved, also while unknown."""
         return 0 if self.state in DEAD or self.cum >= self.qty else self.qty - self.cum

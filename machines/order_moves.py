@@ -72,9 +72,10 @@ def credit(order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
     holding.last_fill_at = at
     if venue_at > holding.last_fill_venue_at:
         holding.last_fill_venue_at = venue_at
-    leg = order.leg
-    if leg is not None:
+    if order.leg is not None:
         holding.filled += grown
+    leg = order.hearer
+    if leg is not None:
         leg.close.note_exposure(out)
     if order.cum > order.qty >= order.cum - grown:
         quantity = order.instrument.quantity
@@ -107,8 +108,9 @@ def note_live(e: EventData) -> None:
         order.alarmed = False
         order.unknown_since = 0
         order.ask_count = 0
-    if order.leg is not None:
-        out.tell(order.leg, "order_live", order)
+    leg = order.hearer
+    if leg is not None:
+        out.tell(leg, "order_live", order)
 
 
 def note_resting(e: EventData) -> None:
@@ -116,15 +118,17 @@ def note_resting(e: EventData) -> None:
     order, out = e.model, e.args[1]
     if order.timers:
         order.timers.clear()
-    if order.booked is not None and order.booked != order.price and order.leg is not None:
-        out.tell(order.leg, "order_live", order)
+    leg = order.hearer
+    if order.booked is not None and order.booked != order.price and leg is not None:
+        out.tell(leg, "order_live", order)
 
 
 def note_growth(e: EventData) -> None:
     """Tell the leg that more has filled, if more has."""
     order, out = e.model, e.args[1]
-    if order.leg is not None and order.grown:
-        out.tell(order.leg, "order_filling", order)
+    leg = order.hearer
+    if leg is not None and order.grown:
+        out.tell(leg, "order_filling", order)
 
 
 def note_death(e: EventData) -> None:
@@ -141,10 +145,7 @@ def note_death(e: EventData) -> None:
             or SELF_EXPLAINING.get(getattr(message, "status", ""), "")
         )
         order.end_text = getattr(message, "text", "") or order.end_text
-    if order.timers:
-        order.timers.clear()
-    if order.leg is not None:
-        out.tell(order.leg, "order_ended", order)
+    _bury(order, out)
     if isinstance(message, OrderReported) and message.cum is not None and message.cum < order.cum:
         out.commands.append(
             Alarm(out.now, "fill_conflict", order.id, _filled_text(order, message.cum))
@@ -162,9 +163,18 @@ def note_absence(e: EventData) -> None:
     order, out = e.model, e.args[1]
     order.died_at = out.now
     order.end_reason = "ABSENT"
-    order.timers.clear()
-    if order.leg is not None:
-        out.tell(order.leg, "order_ended", order)
+    _bury(order, out)
+
+
+def _bury(order: Order, out: Out) -> None:
+    """No order of ours any more that may fill: stop its timers, tell the leg."""
+    if order.timers:
+        order.timers.clear()
+    if order in order.holding.orders:
+        order.holding.orders.remove(order)
+    leg = order.hearer
+    if leg is not None:
+        out.tell(leg, "order_ended", order)
 
 
 def send_cancel(e: EventData) -> None:
@@ -195,8 +205,9 @@ def begin_doubt(e: EventData) -> None:
         order.unknown_since = out.now
     if not order.alarmed:
         _arm(order, out, "alarm", max(order.unknown_since + order.alarm_after, out.now))
-    if order.leg is not None:
-        out.tell(order.leg, "order_doubted", order)
+    leg = order.hearer
+    if leg is not None:
+        out.tell(leg, "order_doubted", order)
     due = order.asked_at + ask_again_after(order.ask_count - 1) if order.ask_count else out.now
     if due > out.now:
         _arm(order, out, "ask", due)
@@ -219,8 +230,10 @@ def cancel_contradicted(e: EventData) -> None:
     order.ask_count = 0
     order.unknown_since = out.now
     _arm(order, out, "alarm", out.now + order.alarm_after)
-    if order.leg is not None:
-        out.tell(order.leg, "order_doubted", order)
+    order.holding.orders.append(order)
+    leg = order.hearer
+    if leg is not None:
+        out.tell(leg, "order_doubted", order)
     out.commands.append(Cancel(out.now, order.uid, order.instrument.index))
     _ask(order, out)
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def place(leg: Leg, out: Out) -> None:
     """Append the `Place` for the leg's remainder at its rung.
 
-    Raises `InvariantBroken` (I6) rather than let two orders of a leg be able to fill.
+    Raises `InvariantBroken` (I6) rather than let two orders on a position be able to fill.
     """
-    current = leg.order
-    if current is not None and current.alive:
-        raise InvariantBroken("I6", f"{leg.id}: an order of this leg may still fill", leg)
+    for order in leg.holding.orders:
+        if order.alive:
+            raise InvariantBroken("I6", f"{leg.id}: {order.id} may still fill", leg)
     remaining = leg.remaining
     wanted = min(remaining, leg.close.lag_of(leg)) if leg.only_balances else remaining
     qty = floor_to_lot(wanted, leg.instrument)
@@ -77,6 +77,7 @@ def enlist(env: Env, holding: Holding, leg: Leg | None, *terms: Any) -> Order:
     label = f"{holding.instrument.key}#{holding.order_count}"
     order = Order(env.next_order(), label, holding, holding.venue, leg, *terms)
     env.orders[order.uid] = order
+    holding.orders.append(order)
     return order
 
 

@@ -160,8 +160,11 @@ class Requests:
             out.tell(close, trigger, fact)
 
     def _order_placed(self, fact: OrderPlaced, out: Out) -> None:
-        """Send one plain order that belongs to no ladder."""
+        """Send one plain order that belongs to no ladder; none beside a close that is alive."""
         holding = self.holdings[fact.instrument]
+        if holding.owner is not None:
+            out.answer = f"{holding.instrument.key} is being closed; no order is placed beside that"
+            return
         tif = "IOC" if fact.price is None else "GTC"
         terms = (fact.side, fact.qty, fact.price, fact.at, tif, False, "single", fact.by, 1)
         order = enlist(self.env, holding, None, *terms)

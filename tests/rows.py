@@ -172,6 +172,7 @@ class Bench:
             old.state = "cancelled"
             old.timers.clear()
         leg.orders.clear()
+        leg.holding.orders.clear()
         leg.order = None
         leg.timers.clear()
         leg.state = state
@@ -204,6 +205,8 @@ class Bench:
         order.rung = RUNGS[leg.rung]
         order.post_only = leg.rung == PASSIVE
         env.orders[order.uid] = order
+        if order.alive:
+            leg.holding.orders.append(order)
         leg.orders.append(order)
         leg.order = order
         return order

@@ -5,15 +5,24 @@ What a row should do is written here from the rules of two legs together, not re
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from machines.close_model import Close
 from machines.digest import describe
-from machines.messages import CloseRequested, OperatorCommanded, TruthFailed
+from machines.messages import (
+    CloseRequested,
+    FillReported,
+    OperatorCommanded,
+    OrderPlaced,
+    OrderReported,
+    PositionMoved,
+    TruthFailed,
+)
 from machines.policy.escalating import STUCK
-from machines.types import AGGRESSIVE, MARKET, NS, PASSIVE
+from machines.types import AGGRESSIVE, BUY, MARKET, NS, PASSIVE, SELL
 from tests.rows import TEN, Bench, kinds, told
 
 LADDER = ("passive_limit", "aggressive_limit", "market")
@@ -31,6 +40,7 @@ def close_in(bench: Bench, state: str, a: str = "", b: str = "", **attributes: A
             order.state = "cancelled"
             order.timers.clear()
         leg.orders.clear()
+        leg.holding.orders.clear()
         leg.order = None
         leg.timers.clear()
         leg.rung = leg.start_qty = 0
@@ -49,10 +59,10 @@ def close_in(bench: Bench, state: str, a: str = "", b: str = "", **attributes: A
 
 QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
     "truth": (None, (*RUN, "reconciled", "frozen", "quarantined")),
-    "leg_moved": (None, ("preparing", "frozen", "quarantined")),
+    "leg_moved": (None, ("frozen", "quarantined")),
     "passive_over": (None, ("preparing", "reconciling", *ALL[6:], "stuck")),
     "budget": (None, ("preparing", "reconciling", *ALL[6:])),
-    "asked_again": (("immediate", "KILL"), ("reconciling", *ALL[6:])),
+    "asked_again": (("immediate", "KILL"), ("reconciled",)),
     "withdraw": (None, (*RUN[1:], "reconciling", *ALL[6:])),
     "evidence": (None, ("preparing", *RUN, *ALL[6:])),
     "retry_asked": (None, ("preparing", *RUN[:2], "reconciling", *ALL[6:])),
@@ -124,19 +134,98 @@ def test_two_fresh_reads_start_the_close_at_the_rung_of_its_urgency(state: str) 
     assert [order.rung for leg in close.legs for order in leg.orders] == [state, state]
 
 
-@pytest.mark.parametrize("state", ["preparing", "frozen"])
-def test_what_legs_do_is_not_the_closes_business_before_it_runs(state: str) -> None:
+def test_what_moves_while_a_close_prepares_is_looked_at_and_asked_about_at_once() -> None:
     bench = Bench()
-    close = close_in(bench, state, "idle", "idle")
-    assert told(bench.fire(close, "leg_moved", close.legs[0])) == []
-    assert close.state == state
+    close = close_in(bench, "preparing", "idle", "idle", ask_count=5)
+    close.timers["ask"] = bench.now + 5 * NS
+    close.wanted_at = bench.now + 1
+    out = bench.fire(close, "leg_moved", close.legs[0])
+    assert told(out) == [("x", "truth")]
+    assert kinds(bench.drain(out)) == ["ReadTruth", "ReadTruth"]
 
 
-def test_a_close_that_prepares_can_be_withdrawn() -> None:
+def test_a_close_that_never_started_can_be_withdrawn() -> None:
     bench = Bench()
-    close = close_in(bench, "preparing", "idle", "idle")
+    close = close_in(bench, "preparing", "idle", "idle", started_at=0)
     bench.fire(close, "withdraw")
     assert (close.state, close.outcome) == ("reconciled", "withdrawn")
+
+
+@pytest.mark.parametrize("how", [{"started_at": NS}, {"started_at": 0, "urgency": "urgent"}])
+def test_a_close_that_was_under_way_or_is_urgent_cannot_be_withdrawn_while_it_prepares(
+    how: dict[str, Any],
+) -> None:
+    bench = Bench()
+    close = close_in(bench, "preparing", "idle", "idle", **how)
+    assert (told(bench.fire(close, "withdraw")), close.state) == ([], "preparing")
+
+
+@pytest.mark.parametrize("state", ["pending", "sent", "live", "cancelling", "unknown"])
+@pytest.mark.parametrize("whose", ["its own", "of an earlier close", "of no ladder"])
+def test_no_target_is_fixed_while_an_own_order_may_fill(state: str, whose: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "preparing", "idle", "idle")
+    leg = close.legs[1]
+    order = bench.order(leg, state)
+    if whose == "of no ladder":
+        order.leg = None
+        leg.orders.clear()
+    elif whose == "of an earlier close":
+        close.state = "reconciled"
+        close = bench.close(MARKET)
+    out = bench.drain(bench.fire(close, "truth"))
+    assert close.state == "preparing"
+    assert order.cancel_wanted or state == "cancelling"
+    bench.tick()
+    out = bench.step(OrderReported(bench.now, bench.now, order.uid, "stream", "CANCELED", 0))
+    for venue in "ab":
+        bench.tick()
+        bench.read(venue)
+    assert close.state in LADDER
+    assert "Cancel" not in kinds(out)
+
+
+def test_an_awaited_order_that_is_found_resting_is_cancelled_again() -> None:
+    bench = Bench()
+    close = close_in(bench, "preparing", "idle", "idle")
+    order = bench.order(close.legs[1], "live")
+    order.cancel_wanted = True
+    assert ("b:X#2", "cancel_asked") in told(bench.fire(close, "ask"))
+
+
+@pytest.mark.parametrize(
+    ("urgency", "reached", "state"),
+    [
+        ("normal", PASSIVE, "passive_limit"),
+        ("normal", AGGRESSIVE, "aggressive_limit"),
+        ("normal", MARKET, "market"),
+        ("urgent", PASSIVE, "aggressive_limit"),
+        ("urgent", MARKET, "market"),
+        ("immediate", AGGRESSIVE, "market"),
+    ],
+)
+def test_an_adopted_close_starts_no_lower_than_it_has_been(
+    urgency: str, reached: int, state: str
+) -> None:
+    bench = Bench()
+    close = close_in(bench, "preparing", "idle", "done", adopting=True, urgency=urgency)
+    close.legs[1].rung = reached
+    out = bench.fire(close, "truth")
+    assert close.state == state
+    assert [message for _, trigger, message in out.mail if trigger == "start"] == [RUNGS[state]] * 2
+
+
+def test_adopted_legs_are_held_until_they_are_started() -> None:
+    bench = Bench()
+    close = close_in(bench, "frozen", "idle", "withdrawing")
+    leg = close.legs[1]
+    leg.held = True
+    order = bench.order(leg, "cancelling")
+    bench.step(OperatorCommanded(bench.now, "adopt", "x"))
+    bench.tick()
+    out = bench.step(OrderReported(bench.now, bench.now, order.uid, "stream", "CANCELED", 0))
+    assert (close.state, leg.state) == ("preparing", "idle")
+    assert "Place" not in kinds(out)
 
 
 def test_a_restart_while_preparing_looks_at_the_truth_again() -> None:
@@ -229,7 +318,25 @@ def test_a_spent_budget_alarms_and_moves_the_lagging_leg_one_rung(state: str) ->
     assert close.legs[1].only_balances
 
 
-@pytest.mark.parametrize("state", ["preparing", *RUN])
+@pytest.mark.parametrize("state", ["preparing", "reconciling", "frozen", "quarantined"])
+@pytest.mark.parametrize(("before", "after"), [("normal", "urgent"), ("immediate", "immediate")])
+def test_where_nothing_is_sent_a_second_request_only_raises_the_urgency(
+    state: str, before: str, after: str
+) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "idle", "withdrawing", urgency=before)
+    out = bench.fire(close, "asked_again", ("urgent", "SOFT_STOP"))
+    assert (close.state, close.urgency, told(out)) == (state, after, [])
+
+
+def test_a_raised_urgency_lets_a_waiting_leg_look_at_its_gate() -> None:
+    bench = Bench()
+    close = close_in(bench, "aggressive_limit", "waiting", "aggressive_limit", urgency="normal")
+    out = bench.fire(close, "asked_again", ("urgent", "SOFT_STOP"))
+    assert told(out) == [("a:X", "escalate"), ("a:X", "recheck"), ("b:X", "escalate")]
+
+
+@pytest.mark.parametrize("state", RUN)
 def test_a_higher_urgency_is_taken_over_and_passed_to_the_legs(state: str) -> None:
     bench = Bench()
     close = close_in(bench, state, "passive_limit", "passive_limit", urgency="normal")
@@ -239,7 +346,7 @@ def test_a_higher_urgency_is_taken_over_and_passed_to_the_legs(state: str) -> No
     assert told(out) == [("a:X", "escalate"), ("b:X", "escalate")]
 
 
-@pytest.mark.parametrize("state", ["preparing", *RUN])
+@pytest.mark.parametrize("state", RUN)
 def test_an_equal_or_lower_urgency_changes_nothing(state: str) -> None:
     bench = Bench()
     close = close_in(bench, state, urgency="urgent", reason="SOFT_STOP")
@@ -515,6 +622,92 @@ def test_a_word_after_the_end_without_a_fill_of_ours_opens_nothing(liquidated: i
     close.legs[1].holding.qty += liquidated
     assert (kinds(bench.fire(close, "leg_moved", close.legs[1])), close.state) == ([], "reconciled")
     assert close.outcome == "withdrawn"
+
+
+# ---------------------------------------------------------------- what strangers do
+
+
+def stranger(bench: Bench, side: int, qty: int) -> None:
+    """Somebody else trades on b, and we are told."""
+    bench.trades += 1
+    bench.step(
+        FillReported(
+            bench.now, bench.now, 1, 0, f"s{bench.trades}", side, 10_000, qty, None,
+            Decimal(0), False, "manual",
+        )
+    )  # fmt: skip
+
+
+def test_a_strangers_trade_voids_the_reads_of_before() -> None:
+    bench = Bench()
+    stranger(bench, BUY, 400)
+    bench.tick()
+    close = bench.close(MARKET)
+    assert close.state == "preparing"
+    bench.tick()
+    bench.read("b")
+    assert close.state == "preparing", "within the read lag it may not show the trade yet"
+    for _ in range(2):
+        bench.tick()
+        bench.read("b", -600, believed=False)
+    assert [order.qty for leg in close.legs for order in leg.orders] == [TEN, 600]
+
+
+def test_a_read_that_agrees_past_the_lag_says_that_the_stranger_has_undone_it() -> None:
+    bench = Bench()
+    stranger(bench, BUY, 400)
+    stranger(bench, SELL, 400)
+    bench.tick(16)
+    close = bench.close(MARKET)
+    bench.tick()
+    bench.read("a")
+    bench.read("b")
+    assert close.state == "market"
+    assert bench.core.holdings[1].foreign_at == 0
+
+
+def test_a_position_that_no_fill_explains_voids_the_reads_of_before() -> None:
+    bench = Bench()
+    bench.step(PositionMoved(bench.now, bench.now, 1, -600, "manual"))
+    bench.tick()
+    assert bench.close(MARKET).state == "preparing"
+
+
+# ---------------------------------------------------------------- one owner per position
+
+
+def test_the_newest_close_hears_of_the_orders_of_an_earlier_one() -> None:
+    bench = Bench()
+    first = close_in(bench, "reconciled", "idle", "idle", outcome="withdrawn")
+    old = bench.order(first.legs[1], "cancelled")
+    second = bench.close(PASSIVE)
+    assert second is not first
+    leg = second.legs[1]
+    assert leg.order is not None
+    bench.tick()
+    bench.step(OrderReported(bench.now, bench.now, old.uid, "stream", "CANCELED", 300))
+    assert (first.state, leg.state) == ("reconciled", "withdrawing"), "it would fill too much"
+    bench.tick()
+    out = bench.step(OrderReported(bench.now, bench.now, leg.order.uid, "stream", "CANCELED", 0))
+    assert (leg.order.qty, kinds(out)) == (700, ["Place"])
+    bench.tick()
+    bench.step(OrderReported(bench.now, bench.now, old.uid, "stream", "OPEN", 300))
+    assert (old.state, leg.state) == ("contradicted", "doubtful")
+    bench.tick()
+    out = bench.step(OrderReported(bench.now, bench.now, leg.order.uid, "stream", "CANCELED", 0))
+    assert (leg.state, kinds(out)) == ("doubtful", []), "the other may fill"
+
+
+def test_no_order_is_placed_beside_a_close_that_is_alive() -> None:
+    bench = Bench()
+    close = bench.close(PASSIVE)
+    out = bench.step(OrderPlaced(bench.now, 1, SELL, 100))
+    assert (kinds(out), out.answer) == (
+        [],
+        "b:X is being closed; no order is placed beside that",
+    )
+    close.legs[1].holding.owner = None
+    assert kinds(bench.step(OrderPlaced(bench.now, 1, SELL, 100))) == ["Place"]
 
 
 # ---------------------------------------------------------------- people and bugs

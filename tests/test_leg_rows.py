@@ -313,13 +313,16 @@ def test_the_end_of_one_order_proves_nothing_while_another_may_fill(state: str) 
 
 
 @pytest.mark.parametrize("state", BETWEEN)
-def test_an_order_that_was_cancelled_on_purpose_is_followed_at_once(state: str) -> None:
+@pytest.mark.parametrize(("dest", "rung"), RUNGS)
+def test_an_order_that_was_cancelled_on_purpose_is_followed_at_once(
+    state: str, dest: str, rung: int
+) -> None:
     bench = Bench()
-    leg = leg_in(bench, state, order="")
+    leg = leg_in(bench, state, order="", rung=rung)
     ended = bench.order(leg, "cancelled")
     ended.cancel_wanted = True
     out = bench.fire(leg, "order_ended", ended)
-    assert leg.state == "passive_limit"
+    assert leg.state == dest
     assert (leg.id, "attempt_due") in told(out)
 
 

@@ -69,10 +69,17 @@ def judge_read(
     last_fill_at: int,
     last_fill_venue_at: int,
     read_lag_ns: int,
+    foreign_at: int = 0,
 ) -> Judgement:
-    """Compare one position read with the position our own fills amount to (signed units)."""
+    """Compare one position read with the position our own fills amount to (signed units).
+
+    `foreign_at` is when we were told of a change that is not in `believed`, 0 if of none: a read
+    asked before it is stale, and one that agrees within the read lag does not show it yet.
+    """
     if read_qty is None or not complete:
         return Judgement("unknown")
+    if foreign_at and sent_at < foreign_at + (read_lag_ns if read_qty == believed else 0):
+        return Judgement("stale")
     if last_fill_at and (sent_at < last_fill_at or taken_at < last_fill_venue_at):
         return Judgement("stale")
     if read_qty == believed:
