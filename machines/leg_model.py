@@ -32,7 +32,7 @@ class Leg:
     """One leg of a close. Quantities in units, prices in ticks, times in ns."""
 
     __slots__ = (
-        "ask_count", "attempts", "attempts_total", "balancing", "book", "cap", "close", "env",
+        "ask_count", "attempts", "attempts_total", "balancing", "book", "close", "env",
         "filled_at_end", "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung",
         "number", "order", "orders", "quoted_at", "read_after", "refusals", "requotes",
         "retried_at", "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid",
@@ -63,7 +63,6 @@ class Leg:
         self.filled_at_end = 0
         self.start_bid = 0
         self.start_ask = 0
-        self.cap = 0
         self.liquidated = False
         #: Stays without an order until the close starts it: at first, while held back, once ended.
         self.held = True
@@ -127,21 +126,31 @@ class Leg:
 
     def fix_target(self, keep: int) -> None:
         """Fix what is to be closed, and the arrival price that caps the aggressive rung."""
-        book = self.book
         self.start_qty = self.holding.qty
         self.keep = keep
-        self.start_bid = book.bid
-        self.start_ask = book.ask
+        self.start_bid = self.start_ask = 0
+        self.note_arrival()
         self.aim()
 
+    def note_arrival(self) -> None:
+        """Remember the present book as that of the arrival, if it has two sides."""
+        book = self.book
+        if book.bid and book.ask:
+            self.start_bid = book.bid
+            self.start_ask = book.ask
+
     def aim(self) -> None:
-        """Point the leg at what remains now: its side and its cap."""
+        """Point the leg at what remains now: its side."""
         self.side = BUY if self.rest < 0 else SELL
         self.next_rung = FREE
         self.balancing = False
         self.read_after = 0
+
+    @property
+    def cap(self) -> int:
+        """The worst price of the aggressive rung, in ticks, from the arrival mid."""
         bps = self.settings.aggressive_limit.slippage_max_bps
-        self.cap = cap_from(self.side, self.start_bid, self.start_ask, bps)
+        return cap_from(self.side, self.start_bid, self.start_ask, bps)
 
 
 def _reference_price(leg: Leg) -> int:

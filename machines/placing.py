@@ -128,21 +128,27 @@ def passive_ticks(leg: Leg) -> int:
 
 
 def aggressive_ticks(leg: Leg) -> tuple[int, str]:
-    """Price of the aggressive rung at the leg's step, capped from the arrival mid."""
+    """Price of the aggressive rung at the leg's step, capped from the arrival mid.
+
+    Where no book was known when the close began, the first that an order is priced by counts.
+    """
     settings = leg.settings.aggressive_limit
     book = leg.book
     side = leg.side
+    if not leg.start_bid:
+        leg.note_arrival()
+    cap = leg.cap
     if leg.step == 0 and leg.attempts == 0:
         leg.starts_at_break_even = break_even_ticks(leg) is not None
     position = leg.step - leg.starts_at_break_even
     if position < 0:
         price = break_even_ticks(leg)
         if price is not None:
-            return pricing.capped(side, price, leg.cap), "break_even"
+            return pricing.capped(side, price, cap), "break_even"
         position = 0
     price = pricing.stepped_price(side, book.bid, book.ask, position, settings.inside_attempts)
     why = "inside" if position < settings.inside_attempts else "touch"
-    return pricing.capped(side, price, leg.cap), why
+    return pricing.capped(side, price, cap), why
 
 
 def break_even_ticks(leg: Leg) -> int | None:
