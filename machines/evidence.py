@@ -232,7 +232,7 @@ class Evidence:
                 leg = holding.owner
                 self.touch(leg.close)
                 out.tell(leg.close, "truth", leg)
-                if leg.read_after:
+                if leg.read_after or not holding.read_agreed:
                     out.tell(leg, "position_read", fact)
                 if leg.state == "waiting":
                     out.tell(leg, "recheck")

@@ -103,6 +103,7 @@ from machines.leg_guards import (
 from machines.leg_model import ENDED, Leg
 from machines.leg_reading import (
     call_person,
+    doubt_position,
     heed_reason,
     report_more,
     reread,
@@ -304,12 +305,21 @@ ROWS = (
         "one more market order for what remains",
         bound="person: one per request"),
     Row("retry_asked",  ("idle", *_R, *_BETWEEN, "waiting", *ENDED), None, None,     (ignore,)),
-    # -- the position is read again after a refusal that doubts it
+    # -- what a read says of the position: after a refusal that doubts it, or unlike our own facts
     Row("position_read", _ALL,              None,               read_agrees,          (trust_position,),
         "what we believe to be held is confirmed",
         bound="venue: one per read"),
+    Row("position_read", _R,                "withdrawing",      (order_is_alive, read_shows_less), (doubt_position, withdraw),
+        "the venue holds less than this order was sized by: withdraw it, and read again",
+        bound="venue: one per read"),
     Row("position_read", (*_R, "waiting"),  None,               read_shows_less,      (take_over,),
         "the venue holds less: nothing left is done, less goes on for the rest",
+        bound="venue: one per read"),
+    Row("position_read", (*_BETWEEN, "stuck"), None,            read_shows_less,      (doubt_position,),
+        "nothing is placed before a read has settled it",
+        bound="venue: one per read"),
+    Row("position_read", (*_BETWEEN, "stuck"), None,            read_shows_more,      (doubt_position,),
+        "nothing is placed before a read has settled it",
         bound="venue: one per read"),
     Row("position_read", (*_R, "waiting"),  None,               read_shows_more,      (report_more,),
         "the venue holds more: foreign activity",

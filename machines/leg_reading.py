@@ -63,12 +63,18 @@ def trust_position(e: EventData) -> None:
     leg.timers.pop("reread", None)
 
 
+def doubt_position(e: EventData) -> None:
+    """Place nothing more before a read has settled what is held."""
+    leg, out = e.model, e.args[1]
+    leg.read_after = leg.read_after or out.now
+
+
 def take_over(e: EventData) -> None:
     """Believe the venue: less is held than our own facts amount to, so less is left to do."""
     leg, out = e.model, e.args[1]
     leg.holding.accept(judge(leg, leg.read_after).qty)
     trust_position(e)
-    out.tell(leg.close, "leg_moved", leg)
+    out.tell(leg, "order_filling")
 
 
 def report_more(e: EventData) -> None:

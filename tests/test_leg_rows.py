@@ -489,7 +489,9 @@ def test_two_reads_that_show_less_are_believed(state: str, held: int) -> None:
     shown(bench, leg, held)
     out = bench.fire(leg, "position_read")
     assert (leg.state, leg.read_after, leg.holding.qty) == (state, 0, held)
-    assert told(out) == [("x", "leg_moved")]
+    assert told(out) == [(leg.id, "order_filling")]
+    bench.drain(out)
+    assert leg.state == ("done" if held == 0 else state)
 
 
 @pytest.mark.parametrize("state", [*RUNG_STATES, "waiting"])
@@ -500,6 +502,36 @@ def test_two_reads_that_show_more_or_the_other_side_are_foreign(state: str, held
     shown(bench, leg, held)
     out = bench.fire(leg, "position_read")
     assert (leg.holding.qty, told(out)) == (-TEN, [("x", "foreign")])
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_two_reads_that_show_less_withdraw_an_order_sized_by_more(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="live")
+    shown(bench, leg, -300)
+    leg.read_after = 0
+    out = bench.fire(leg, "position_read")
+    assert (leg.state, leg.read_after, leg.holding.qty) == ("withdrawing", bench.now, -TEN)
+    check_arrival(leg, out)
+    assert leg.order is not None
+    leg.order.state = "cancelled"
+    leg.holding.orders.clear()
+    bench.drain(bench.fire(leg, "order_ended", leg.order))
+    assert (leg.state, leg.wait_reason) == ("waiting", "position_read")
+
+
+@pytest.mark.parametrize("state", [*BETWEEN, "stuck"])
+@pytest.mark.parametrize("held", [-300, -1300])
+def test_where_an_order_may_fill_or_none_is_due_a_read_that_differs_shuts_the_gate(
+    state: str, held: int
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    shown(bench, leg, held)
+    leg.read_after = 0
+    out = bench.fire(leg, "position_read")
+    assert (leg.state, leg.read_after, leg.holding.qty) == (state, bench.now, -TEN)
+    assert told(out) == []
 
 
 @pytest.mark.parametrize("held", [0, -TEN, -1300])
