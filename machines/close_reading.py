@@ -51,7 +51,7 @@ def look_again(e: EventData) -> None:
 def ask_anew(e: EventData) -> None:
     """Something moved: what is missing now is asked for at once, whatever pause was running."""
     close = e.model
-    close.ask_count = 0
+    close.ask_count = min(close.ask_count, 1)
     close.timers.pop("ask", None)
 
 
@@ -62,7 +62,7 @@ def ask_missing_truth(e: EventData) -> None:
         for order in leg.holding.orders:
             if order.state == "live" or not order.cancel_wanted:
                 out.tell(order, "cancel_asked")
-    if "silent" not in close.timers and "venue_degraded" not in close.alarmed:
+    if not close.ask_count:
         _await_answers(close, out)
     since, unread = close.wanted_at, ("unknown", "stale")
     _ask(close, out, [leg for leg in close.legs if judge_at_start(leg, since).kind in unread])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transitions import EventData
 
     from machines.leg_model import Leg
+    from machines.order_model import Order
 
 
 def enter_passive(e: EventData) -> None:
@@ -154,7 +155,8 @@ def withdraw(e: EventData) -> None:
 
 def withdraw_known(e: EventData) -> None:
     """Cancel the order that is known to rest again, of an earlier close too, and await its end."""
-    leg, order, out = e.model, e.args[0], e.args[1]
+    leg, out = e.model, e.args[1]
+    order: Order = e.args[0]
     leg.timers.pop("attempt", None)
     leg.timers.pop("pause", None)
     out.tell(order, "cancel_asked")
