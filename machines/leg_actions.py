@@ -163,8 +163,10 @@ def withdraw_known(e: EventData) -> None:
 
 
 def withdraw_and_hold(e: EventData) -> None:
-    """Cancel the live order and stay without one afterwards."""
-    e.model.held = True
+    """Cancel the live order and stay without one afterwards; no time of a rung runs any more."""
+    leg = e.model
+    leg.held = True
+    leg.timers.clear()
     _withdraw(e)
 
 
@@ -187,9 +189,10 @@ def hold(e: EventData) -> None:
 
 
 def hold_later(e: EventData) -> None:
-    """Stay without order once the present one is dead."""
+    """Stay without order once the present one is dead; no time of a rung runs any more."""
     leg, out = e.model, e.args[1]
     leg.held = True
+    leg.timers.clear()
     if leg.order is not None and leg.order.alive:
         out.tell(leg.order, "cancel_asked")
 

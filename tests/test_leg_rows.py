@@ -659,8 +659,9 @@ def test_a_higher_rung_asked_for_between_two_orders_is_remembered(state: str) ->
 def test_a_hold_between_two_orders_is_remembered(state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
+    leg.timers["deadline"] = bench.now + NS
     bench.fire(leg, "hold")
-    assert (leg.state, leg.held) == (state, True)
+    assert (leg.state, leg.held, leg.timers) == (state, True, {})
 
 
 # ---------------------------------------------------------------- gates
