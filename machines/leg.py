@@ -5,21 +5,25 @@ was asked for). It knows the fills of all its orders through the holding, its ru
 order that may be alive. Time, price and refusals push it up the ladder, passive_limit to
 aggressive_limit to market; nothing pushes it down. Between two orders it is `withdrawing` until the
 first is proved dead, and `doubtful` while that proof is missing; it places nothing in either. A
-closed gate (stale book, wide spread, venue down, halt) makes it wait, which uses up the rung's time
-but none of its attempts.
+closed gate (stale book, wide spread, venue down, halt, a position that is to be read first) makes it
+wait, which uses up the rung's time but none of its attempts.
 
 It does not know the other leg. It tells the close of everything that moved, and obeys `start`,
-`escalate`, `hold` and `retry_due`.
+`escalate`, `exhaust`, `hold` and `retry_asked`. The leg of the newest close hears of the orders of
+earlier ones on its position too, and places nothing beside them.
 
 How a leg places: entering a rung (or being free again) it tells itself `attempt_due`, whose rows
 decide in order: nothing left, untradeable rest, gate shut, place.
 
 Invariants
-1. At most one order can be alive or unknown (I6), and none is placed while withdrawing or doubtful.
+1. At most one order on its position can be alive or unknown (I6), and none is placed while
+   withdrawing or doubtful.
 2. An order is never larger than what remains, rounded down to the lot; the side never changes
    within a round (I7).
 3. The rung never falls within a round (I8).
 4. A rung is left by its deadline plus one cancel resolution, for the next rung or for `doubtful`.
+5. Before it is started, while it is held back and once it has ended, it has no order and no timer;
+   only the close starts it.
 
 Beside this file: what a leg knows (`leg_model`), the guards (`leg_guards`), the actions
 (`leg_actions`, those about reads in `leg_reading`) and how a remainder becomes an order

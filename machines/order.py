@@ -14,7 +14,7 @@ Invariants
 1. `cum` never falls, and is the maximum of all explicit figures and of the sum of distinct trades.
 2. A dead order becomes alive again only by live evidence dated after its death (`contradicted`).
 3. Absence needs every condition of `absence_is_proved`; not-found on a cancel proves nothing.
-4. Every growth of `cum`, in any state, is told to the leg.
+4. Every growth of `cum`, in any state, is told to the leg of the newest close of the position.
 
 Beside this file: what is known and how evidence joins it (`order_model`), guards and actions
 (`order_moves`).
