@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from machines.digest import describe
-from machines.leg_model import Leg
+from machines.leg_model import FREE, Leg
 from machines.policy.escalating import STUCK
 from machines.types import (
     AGGRESSIVE,
@@ -587,6 +587,13 @@ def test_the_gate_stays_shut_and_the_question_is_repeated_until_a_read_settles_i
     assert kinds(bench.fire(leg, "reread")) == ["ReadTruth"], "a person is told once"
     bench.read("b")
     assert (leg.state, leg.order is not None) == ("market", True)
+
+
+def test_what_the_old_target_had_brought_about_ends_with_a_new_one() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "idle", balancing=True, read_after=bench.now, next_rung=STUCK)
+    leg.fix_target(0)
+    assert (leg.balancing, leg.read_after, leg.next_rung) == (False, 0, FREE)
 
 
 # ---------------------------------------------------------------- the ladder is exhausted

@@ -10,7 +10,9 @@ from benchmarks.closes import Workload
 from benchmarks.core import climb, open_closes
 from benchmarks.tape import quotes
 from engine.journal import MemoryJournal
-from machines.messages import Cancel, Place
+from machines.messages import Cancel, OperatorCommanded, OrderReported, Place
+from machines.types import PASSIVE
+from tests.rows import Bench
 
 
 @pytest.mark.slow  # twenty thousand quotes are the smallest tape with a published result
@@ -51,3 +53,28 @@ def test_more_ended_closes_than_the_bound_neither_hang_nor_pile_up(
     core = workload.core
     assert len(core.closes) == 16
     assert len(core.finished) == 16, "the present close of every pair is kept"
+
+
+def test_an_ended_close_is_not_forgotten_while_one_of_its_orders_may_fill(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machines.core, "FINISHED_MAX", 0)
+    bench = Bench()
+    first = bench.close(PASSIVE)
+    order = first.legs[1].order
+    assert order is not None
+    bench.step(OperatorCommanded(bench.now, "halt"))
+    first.state = "frozen"
+    bench.step(OperatorCommanded(bench.now, "write_off", "x"))
+    for _ in range(3):
+        bench.close(PASSIVE)
+        bench.core.closes["x"].state = "frozen"
+        bench.step(OperatorCommanded(bench.now, "write_off", "x"))
+    assert bench.core.env.orders.get(order.uid) is order
+    for old in first.legs:
+        bench.step(OrderReported(bench.now, bench.now, old.orders[0].uid, "stream", "CANCELED", 0))
+    for _ in range(3):
+        bench.close(PASSIVE)
+        bench.core.closes["x"].state = "frozen"
+        bench.step(OperatorCommanded(bench.now, "write_off", "x"))
+    assert order.uid not in bench.core.env.orders
