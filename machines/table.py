@@ -54,7 +54,8 @@ class Row(NamedTuple):
 
     `late` marks the declared exits of a terminal state (late facts, new rounds). `why` is the
     reason where it is not obvious. `bound` says what ends a loop that leads through this row, a
-    config key where there is one. `untaken` says why no simulation takes it.
+    config key where there is one. `untaken` says why no simulation takes it: all of it, or some
+    of its sources as in `a, b: why; c: why`.
     """
 
     trigger: str
@@ -207,7 +208,19 @@ def _expand(rows: Iterable[Row]) -> Iterable[Row]:
     for row in rows:
         sources = row.source if isinstance(row.source, tuple) else (row.source,)
         for source in sources:
-            yield row._replace(source=source)
+            yield row._replace(source=source, untaken=_untaken(row, source, sources))
+
+
+def _untaken(row: Row, source: str, sources: tuple[str, ...]) -> str:
+    """Why no simulation takes a row in one of its sources."""
+    for part in row.untaken.split("; "):
+        names, colon, why = part.partition(": ")
+        about = names.split(", ")
+        if not (colon and set(about) <= set(sources)):
+            return part
+        if source in about:
+            return why
+    return ""
 
 
 def build(table: Table, event_cls: type[Event] = LeanEvent) -> Machine:

@@ -270,3 +270,20 @@ def test_every_pair_with_a_row_has_one_to_take_when_no_guard_holds(production: T
         model, out = Door(state), Out(trace=[])
         twin.fire(model, trigger, None, out)
         assert (model.state, len(out.trace or [])) == (dest, 1), (state, trigger)
+
+
+@pytest.mark.parametrize(
+    ("said", "shut", "opened"),
+    [
+        ("", "", ""),
+        ("nobody lays fires", "nobody lays fires", "nobody lays fires"),
+        ("shut: rain", "rain", ""),
+        ("shut: rain; open: wind", "rain", "wind"),
+        ("shut, open: rain", "rain", "rain"),
+        ("fault arson: not built", "fault arson: not built", "fault arson: not built"),
+        ("open: fault arson: not built", "", "fault arson: not built"),
+    ],
+)
+def test_an_excuse_is_about_the_sources_that_it_names(said: str, shut: str, opened: str) -> None:
+    rows = table(rows=(PUSH, STUCK, CLOSE, BURN._replace(untaken=said))).rows
+    assert [row.untaken for row in rows if row.trigger == "fire"] == [shut, opened]
