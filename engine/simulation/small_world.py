@@ -1,0 +1,300 @@
+"""A world small enough to be gone through: two venues with their own truth, and what may come next.
+
+`Coming` says which facts are possible in a situation: acks, refusals, fills told and untold, lost
+answers, ends, reads, timers, a person. It keeps its own ledger, and shares no arithmetic with the
+core. It must not judge what the core does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from machines.core import Core
+from machines.messages import (
+    CallLost,
+    CancelRefused,
+    CloseRequested,
+    EngineStarted,
+    Fact,
+    FillReported,
+    InstrumentTruth,
+    LinkOpened,
+    OpenOrder,
+    OperatorCommanded,
+    OrderMissing,
+    OrderRefused,
+    OrderReported,
+    PositionDeclared,
+    QueryFailed,
+    TimerFired,
+    TruthFailed,
+    TruthRead,
+)
+from machines.types import NS, CloseSettings, Instrument, PairSettings, VenueSettings
+
+START = 1_000 * NS
+PRICE = 10_000
+VENUES = ("a", "b")
+#: What a person may do in between, each once; `resume` only after `halt`.
+PERSON = ("halt", "resume", "kill", "withdraw")
+
+
+class World(Struct, frozen=True):
+    """How small the world is: lots and orders per leg, facts in a row, with a person or not."""
+
+    lots: int = 3
+    orders: int = 2
+    facts: int = 8
+    person: bool = False
+
+
+class Ticket(Struct, frozen=True):
+    """One order as its venue has it. `where` is sent, open, gone (never arrived) or dead.
+
+    `told` is the quantity that the engine was told of, `told_dead` that it was told of the end.
+    """
+
+    uid: int
+    leg: int
+    side: int
+    qty: int
+    ioc: bool
+    where: str = "sent"
+    cum: int = 0
+    told: int = 0
+    end: str = ""
+    told_dead: bool = False
+    cancel: bool = False
+    asked: bool = False
+    ended_once: bool = False
+
+    @property
+    def rest(self) -> int:
+        return self.qty - self.cum
+
+
+class Venues(Struct, frozen=True):
+    """The venues' own truth, and what the engine still waits for from them."""
+
+    held: tuple[int, int]
+    tickets: tuple[Ticket, ...] = ()
+    reads: tuple[tuple[str, int, int], ...] = ()
+    used: tuple[str, ...] = ()
+    withdrawn: bool = False
+
+
+#: What happens in words, the venues after it, the facts that the engine hears, and when.
+Move = tuple[str, Venues, tuple[Fact, ...], int]
+
+
+def small_core(world: World) -> Core:
+    """A core with a long leg on a and a short one on b, everything known and trusted."""
+    rules = [
+        Instrument(
+            index=index,
+            key=f"{venue}:X",
+            venue=venue,
+            symbol="X",
+            tick=Decimal("0.01"),
+            unit=Decimal(1),
+            lot=1,
+            min_qty=1,
+            min_notional=0,
+        )
+        for index, venue in enumerate(VENUES)
+    ]
+    settings = replace(CloseSettings(), break_even=False)
+    core = Core(
+        rules,
+        [VenueSettings(venue) for venue in VENUES],
+        [PairSettings("x", (0, 1), settings)],
+        tracing=True,
+    )
+    now = START
+    core.step(EngineStarted(now, 1))
+    for index, sign in enumerate((1, -1)):
+        core.step(PositionDeclared(now, index, sign * world.lots, Decimal(100)))
+        core.quote(index, now, now, PRICE, 1000, PRICE + 20, 1000, PRICE + 10)
+    for index, venue in enumerate(VENUES):
+        core.step(LinkOpened(now, venue))
+        truth = InstrumentTruth(index, (1, -1)[index] * world.lots, Decimal(100))
+        for _ in range(2):
+            core.step(TruthRead(now, now, now, venue, -1, (truth,)))
+    return core
+
+
+class Coming:
+    """What may come next in one situation of the world."""
+
+    def __init__(self, world: World, core: Core, now: int) -> None:
+        self.world = world
+        self.core = core
+        self.now = now
+
+    def moves(self, venues: Venues) -> Iterator[Move]:
+        for number, ticket in enumerate(venues.tickets):
+            for label, after, facts in self._of_order(venues, ticket):
+                yield f"{VENUES[ticket.leg]}#{number}: {label}", after, facts, self.now
+        for read in venues.reads:
+            yield from self._of_read(venues, read)
+        yield from self._of_time(venues)
+        for word in PERSON if self.world.person else ():
+            if word not in venues.used and (word != "resume" or "halt" in venues.used):
+                yield self._of_person(venues, word)
+
+    def _of_order(
+        self, venues: Venues, t: Ticket
+    ) -> Iterator[tuple[str, Venues, tuple[Fact, ...]]]:
+        now, uid = self.now, t.uid
+
+        def to(**change: Any) -> Venues:
+            return changed(venues, uid, **change)
+
+        def report(status: str, cum: int, path: str) -> tuple[Fact, ...]:
+            return (OrderReported(now, now, uid, path, status, cum),)  # type: ignore[arg-type]
+
+        if t.where == "sent":
+            yield from self._of_create(venues, t)
+        elif t.where == "open":
+            for quantity in sorted({1, t.rest}):
+                yield f"fills {quantity}", *self._filled(venues, t, quantity, told=True)
+            yield f"fills {t.rest}, untold", *self._filled(venues, t, t.rest, told=False)
+            if not t.ended_once:
+                ended = to(
+                    where="dead", end="CANCELED", told=t.cum, told_dead=True, ended_once=True
+                )
+                yield "ended by the venue", ended, report("CANCELED", t.cum, "stream")
+        if t.cancel:
+            if t.where == "open":
+                dead = {"where": "dead", "end": "CANCELED"}
+                told = to(**dead, cancel=False, told=t.cum, told_dead=True)
+                yield "cancelled", told, report("CANCELED", t.cum, "cancel")
+                yield (
+                    "cancelled, answer lost",
+                    to(**dead, cancel=False),
+                    (CallLost(now, uid, "cancel", "timeout"),),
+                )
+            refused = CancelRefused(now, uid, "UNKNOWN_ORDER")
+            yield "cancel refused", to(cancel=False), (refused,)
+        if t.asked:
+            yield self._answered(venues, t)
+            yield "query failed", to(asked=False), (QueryFailed(now, uid, now, "timeout"),)
+
+    def _of_create(
+        self, venues: Venues, t: Ticket
+    ) -> Iterator[tuple[str, Venues, tuple[Fact, ...]]]:
+        now, uid = self.now, t.uid
+        lost = (CallLost(now, uid, "place", "timeout"),)
+        refused = changed(venues, uid, where="dead", end="REJECTED", told_dead=True)
+        yield "refused", refused, (OrderRefused(now, uid, "WOULD_CROSS"),)
+        yield "answer lost, never arrived", changed(venues, uid, where="gone"), lost
+        yield f"fills {t.rest}", *self._filled(venues, t, t.rest, told=True)
+        if t.ioc:
+            for quantity in range(t.rest):
+                after, _ = self._filled(venues, t, quantity, told=False)
+                cum = t.cum + quantity
+                after = changed(after, uid, where="dead", end="EXPIRED", told=cum, told_dead=True)
+                fact = OrderReported(now, now, uid, "stream", "EXPIRED", cum)
+                yield f"ends with {quantity}", after, (fact,)
+        else:
+            rests = changed(venues, uid, where="open")
+            yield "rests", rests, (OrderReported(now, now, uid, "ack", "OPEN", t.cum),)
+            yield "rests, answer lost", rests, lost
+            if t.rest > 1:
+                yield "fills 1", *self._filled(venues, t, 1, told=True)
+
+    def _filled(
+        self, venues: Venues, t: Ticket, quantity: int, *, told: bool
+    ) -> tuple[Venues, tuple[Fact, ...]]:
+        cum = t.cum + quantity
+        held = list(venues.held)
+        held[t.leg] += t.side * quantity
+        whole = cum >= t.qty
+        change: dict[str, Any] = {"cum": cum, "where": "dead" if whole else "open"}
+        if whole:
+            change |= {"end": "FILLED"}
+        facts: tuple[Fact, ...] = ()
+        if told:
+            change |= {"told": cum, "told_dead": whole}
+            trade = f"{t.uid}:{cum}"
+            facts = (
+                FillReported(
+                    self.now, self.now, t.leg, t.uid, trade, t.side, PRICE, quantity, cum,
+                    Decimal(0), True,
+                ),
+            )  # fmt: skip
+        return changed(replace(venues, held=(held[0], held[1])), t.uid, **change), facts
+
+    def _answered(self, venues: Venues, t: Ticket) -> tuple[str, Venues, tuple[Fact, ...]]:
+        now = self.now
+        if t.where in ("gone", "sent"):
+            missing = OrderMissing(now, t.uid, now, "history")
+            return "query: not found", changed(venues, t.uid, asked=False), (missing,)
+        status = t.end if t.where == "dead" else "OPEN"
+        after = changed(venues, t.uid, asked=False, told=t.cum, told_dead=t.where == "dead")
+        fact = OrderReported(now, now, t.uid, "query", status, t.cum)
+        return f"query: {status.lower()} {t.cum}", after, (fact,)
+
+    def _of_read(self, venues: Venues, read: tuple[str, int, int]) -> Iterator[Move]:
+        venue, scope, sent_at = read
+        index = VENUES.index(venue)
+        left = replace(venues, reads=tuple(each for each in venues.reads if each != read))
+        listed = tuple(
+            OpenOrder(t.uid, t.side, t.qty, t.cum, PRICE)
+            for t in venues.tickets
+            if t.leg == index and t.where == "open"
+        )
+        rows = (InstrumentTruth(index, venues.held[index], Decimal(100), listed),)
+        now = self.now
+        truth = TruthRead(now, sent_at, now, venue, scope, rows)
+        told = left
+        for t in venues.tickets:
+            if t.leg == index and t.where == "open":
+                told = changed(told, t.uid, told=t.cum)
+        yield f"{venue}: read says {venues.held[index]}", told, (truth,), now
+        yield (
+            f"{venue}: read fails",
+            left,
+            (TruthFailed(now, sent_at, venue, scope, "timeout"),),
+            now,
+        )
+        yield f"{venue}: read is never answered", left, (), now
+
+    def _of_time(self, venues: Venues) -> Iterator[Move]:
+        timers = [each for each in self.core.timers() if self._is_ours(each[0])]
+        if not timers:
+            return
+        first = min(due for _, _, due in timers)
+        at = max(first, self.now)
+        for uid, tag, due in timers:
+            if due == first:
+                machine = self.core.machine(uid)
+                label = (
+                    f"{(due - START) / NS:g} s: {type(machine).__name__.lower()} {machine.id} {tag}"
+                )
+                yield label, venues, (TimerFired(at, uid, tag, due),), at
+
+    def _is_ours(self, uid: int) -> bool:
+        """Sessions stay trusted here: their timers lead elsewhere."""
+        return type(self.core.machine(uid)).__name__ != "Session"
+
+    def _of_person(self, venues: Venues, word: str) -> Move:
+        after = replace(venues, used=tuple(sorted((*venues.used, word))))
+        if word == "kill":
+            # A close that was withdrawn has ended; this asks for another one.
+            after = replace(after, withdrawn=False)
+            return "person: KILL", after, (CloseRequested(self.now, "x", "KILL"),), self.now
+        command = {"withdraw": "cancel"}.get(word, word)
+        fact = OperatorCommanded(self.now, command, "x" if word == "withdraw" else "")
+        return f"person: {word}", after, (fact,), self.now
+
+
+def changed(venues: Venues, uid: int, **change: Any) -> Venues:
+    """The venues with one ticket changed."""
+    tickets = tuple(replace(t, **change) if t.uid == uid else t for t in venues.tickets)
+    return replace(venues, tickets=tickets)
