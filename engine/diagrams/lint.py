@@ -1,0 +1,170 @@
+"""Static checks of the transition tables, beyond what a table refuses at import.
+
+Each rule looks at the rows alone, over all states and all orders of facts, so what it says holds
+for every run. A finding names the machine, the rule and what to do about it. It must not run a
+machine; that is done, over all interleavings of small worlds, by `engine.simulation.explore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from engine.diagrams.docs import Docs, MachineDoc, RowDoc, describe
+from engine.diagrams.keys import by_short, named_in
+from engine.diagrams.loops import doubts, unbounded
+from engine.diagrams.timers import armed_in, tags_of
+from machines.joint import DOING, JOINT, STANDING, Joint
+from machines.table import Table, check
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with a table."""
+
+    machine: str
+    rule: str
+    text: str
+
+
+#: What each rule makes sure of; the report prints it where nothing was found.
+RULES = {
+    "well-formed": "every state is reachable and has a meaning; guards end with an unguarded row",
+    "deadline": "every stay that has to end names its timers, which are armed and have a row",
+    "timer": "no timer can fire in a state without a row for it",
+    "sender": "every trigger is sent by a fact, a timer or another machine",
+    "every fact": "every message and fact has a row in every state",
+    "way out": "a terminal state can be reached from every state",
+    "bound": "no loop without a bound",
+    "joint": "every pair of what two legs do is covered by a joint rule",
+}
+
+
+def lint(tables: Iterable[Table], joint: Iterable[Joint] = JOINT) -> list[Finding]:
+    """Everything that is wrong with these tables together, in the order of the rules."""
+    chosen = list(tables)
+    docs = describe(chosen)
+    found: list[Finding] = []
+    for table, machine in zip(chosen, docs.machines, strict=True):
+        found += [Finding(table.name, "well-formed", text) for text in check(table, table.model)]
+        found += _deadlines(machine)
+        found += _timers(machine)
+        found += _senders(machine)
+        found += _missing(machine)
+        found += _no_way_out(machine)
+        found += _loops(docs, machine)
+    found += _uncovered(joint)
+    order = list(RULES)
+    return sorted(found, key=lambda finding: order.index(finding.rule))
+
+
+def named(row: RowDoc) -> str:
+    """A row in a few words."""
+    guards = " and ".join(row.guards)
+    dest = row.dest or "stays"
+    return f"{row.trigger}: {row.source} > {dest}" + (f" [{guards}]" if guards else "")
+
+
+# ---------------------------------------------------------------- time
+
+
+def _deadlines(machine: MachineDoc) -> Iterable[Finding]:
+    armed = armed_in(machine)
+    for state in machine.states:
+        rows = {row.trigger for row in machine.rows if row.source == state.name}
+        for tag, length in state.timers:
+            where = f"state {state.name}: its timer {tag!r}"
+            if tag not in rows:
+                yield Finding(machine.name, "deadline", f"{where} has no row there; add one")
+            if tag not in armed[state.name]:
+                text = f"{where} is armed on no way into it; arm it, or take it out of `deadline`"
+                yield Finding(machine.name, "deadline", text)
+            if "_" in length and not named_in(length):
+                text = f"{where} lasts {length!r}, which names no key of the configuration"
+                yield Finding(machine.name, "deadline", f"{text} ({', '.join(by_short())})")
+        acted_on = {
+            r.trigger for r in machine.rows if r.source == state.name and machine.effects(r)
+        }
+        for tag in armed[state.name]:
+            if tag in acted_on and tag not in dict(state.timers):
+                text = (
+                    f"state {state.name}: timer {tag!r} may be armed there; name it in `deadline`"
+                )
+                yield Finding(machine.name, "deadline", text)
+
+
+def _timers(machine: MachineDoc) -> Iterable[Finding]:
+    for state, tags in armed_in(machine).items():
+        for tag, by in tags.items():
+            if not any(row.source == state and row.trigger == tag for row in machine.rows):
+                text = f"state {state}: timer {tag!r} may fire there, armed by {named(by)}"
+                yield Finding(machine.name, "timer", f"{text}; stop it on the way, or add a row")
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _senders(machine: MachineDoc) -> Iterable[Finding]:
+    for trigger, origins in machine.origins.items():
+        if not origins:
+            text = f"nothing sends {trigger!r}: its rows are dead; take them out"
+            yield Finding(machine.name, "sender", text)
+
+
+def _missing(machine: MachineDoc) -> Iterable[Finding]:
+    tags = tags_of(machine)
+    for trigger in machine.origins:
+        if trigger in tags:
+            continue
+        sources = {row.source for row in machine.rows if row.trigger == trigger}
+        for state in machine.states:
+            if state.name not in sources:
+                text = f"{trigger!r} has no row in state {state.name}; say what it means there"
+                yield Finding(machine.name, "every fact", text)
+
+
+def _no_way_out(machine: MachineDoc) -> Iterable[Finding]:
+    ends = {state.name for state in machine.states if state.terminal}
+    if not ends:
+        return
+    reached = set(ends)
+    grew = True
+    while grew:
+        more = {row.source for row in machine.rows if row.target in reached} - reached
+        grew = bool(more)
+        reached |= more
+    for state in machine.states:
+        if state.name not in reached:
+            text = f"no terminal state can be reached from {state.name}; add a way out"
+            yield Finding(machine.name, "way out", text)
+
+
+def _loops(docs: Docs, machine: MachineDoc) -> Iterable[Finding]:
+    for row in machine.rows:
+        for text in doubts(machine, row):
+            yield Finding(machine.name, "bound", f"{named(row)}: {text}")
+    for loop in unbounded(docs, machine):
+        shown = "; ".join(named(row) for row in loop[:4])
+        more = f" and {len(loop) - 4} more rows" if len(loop) > 4 else ""
+        text = f"these rows can follow each other for ever: {shown}{more}"
+        yield Finding(machine.name, "bound", f"{text}; count them, or say what bounds one of them")
+
+
+# ---------------------------------------------------------------- two legs
+
+
+def _uncovered(joint: Iterable[Joint]) -> Iterable[Finding]:
+    seen: dict[tuple[str, str], Any] = {}
+    for rule in joint:
+        for a in rule.a if isinstance(rule.a, tuple) else (rule.a,):
+            for b in rule.b if isinstance(rule.b, tuple) else (rule.b,):
+                if (a, b) in seen and seen[a, b] != rule.rung:
+                    text = f"two rules say different things of ({a}, {b}); keep one"
+                    yield Finding("joint", "joint", text)
+                if a not in DOING or b not in STANDING:
+                    yield Finding("joint", "joint", f"({a}, {b}) is no pair that can occur")
+                seen.setdefault((a, b), rule.rung)
+    for a in DOING:
+        for b in STANDING:
+            if (a, b) not in seen:
+                text = f"no rule for a leg that is {a} beside one that is {b}; add one"
+                yield Finding("joint", "joint", text)

@@ -1,0 +1,191 @@
+"""Loops of a machine that nothing ends: rows that lead round and round without a bound.
+
+Two kinds are looked for: a way through several states back to the first, and rows that keep their
+state and cause each other again, by a message, a timer, or the answer to a command. A row is
+bounded if a guard before it in its group, or its own, reads a configured maximum, or if it says
+itself what bounds it (`Row.bound`); what it says is checked as far as it can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TypeVar
+
+from engine.diagrams.docs import Docs, MachineDoc, RowDoc
+from engine.diagrams.keys import known, named_in
+from engine.diagrams.timers import tags_of
+
+T = TypeVar("T", bound=Hashable)
+
+#: Facts that a command may bring back. Alarms and foreign cancels bring none.
+ANSWERS: Mapping[str, tuple[str, ...]] = {
+    "Place": (
+        "OrderSent", "OrderReported", "OrderRefused", "CallLost", "FillReported", "CommandRefused",
+    ),
+    "Cancel": ("OrderReported", "CancelRefused", "CallLost"),
+    "QueryOrder": ("OrderReported", "OrderMissing", "QueryFailed"),
+    "ReadTruth": ("TruthRead", "TruthFailed"),
+    "ReadRules": ("RulesRead",),
+    "Connect": ("LinkOpened", "LinkClosed"),
+    "CancelForeign": (),
+    "Alarm": (),
+}  # fmt: skip
+
+#: What may end a loop that no configured maximum ends, by the first word of `Row.bound`.
+KINDS: Mapping[str, str] = {
+    "fills": "each turn needs a fill, and what remains only shrinks",
+    "rung": "each turn goes up the ladder, which has a last rung",
+    "paced": "each turn waits for a timer; it may go on for ever, and a person is called",
+    "person": "each turn needs a person, or the start of a process",
+    "venue": "each turn needs a fact that only a venue can send",
+    "caller": "each turn is asked for by another machine, which bounds it",
+}
+_PEOPLE = frozenset({"OperatorCommanded", "CloseRequested", "EngineStarted"})
+_VENUES = frozenset(
+    """OrderReported FillReported TruthRead TruthFailed LinkOpened LinkClosed LinkStale ModeChanged
+    TopMoved PositionMoved OrderMissing""".split()
+)
+
+
+def bounds_of(machine: MachineDoc, row: RowDoc) -> tuple[str, ...]:
+    """The configured maxima that a guard before the row, or its own, reads."""
+    group = [each for each in machine.rows if _group(each) == _group(row)]
+    before = [each for each in group if each.number <= row.number]
+    read = [
+        known()[field]
+        for each in before
+        for guard in each.guards
+        for field in machine.callbacks[guard].settings
+        if field in known()
+    ]
+    return tuple(dict.fromkeys(key.short for key in read if _is_maximum(key.short)))
+
+
+def _group(row: RowDoc) -> tuple[str, str]:
+    return row.trigger, row.source
+
+
+def _is_maximum(short: str) -> bool:
+    return short.endswith("_max")
+
+
+# ---------------------------------------------------------------- what a row says of itself
+
+
+def doubts(machine: MachineDoc, row: RowDoc) -> list[str]:
+    """What is wrong with what a row says about its bound."""
+    if not row.bound:
+        return []
+    word, colon, _ = row.bound.partition(":")
+    keys = named_in(row.bound)
+    if not colon:
+        fields = machine.settings(row)
+        unread = [key.short for key in keys if (key.struct, key.field) not in fields]
+        if not keys:
+            return [f"bound {row.bound!r} names no configuration key and none of {_kinds()}"]
+        return [f"bound {name}: no guard or action of the row reads it" for name in unread]
+    if word not in KINDS:
+        return [f"bound {word!r} is none of {_kinds()}"]
+    origins = machine.origins.get(row.trigger, ())
+    others = [each for each in origins if each.islower() and each != machine.name]
+    holds = {
+        "paced": "timer" in origins or any(e.kind == "arm" for e in machine.effects(row)),
+        "person": bool(_PEOPLE & set(origins)) or _told_by(others, "retry_asked", row),
+        "venue": bool(_VENUES & set(origins)),
+        "caller": bool(others),
+    }
+    if not holds.get(word, True):
+        return [f"bound {word!r} does not hold: {row.trigger} comes from {', '.join(origins)}"]
+    return []
+
+
+def _told_by(others: Iterable[str], trigger: str, row: RowDoc) -> bool:
+    """A person's request that another machine passes on under the same name."""
+    return row.trigger == trigger and bool(list(others))
+
+
+def _kinds() -> str:
+    return ", ".join(KINDS)
+
+
+# ---------------------------------------------------------------- the search
+
+
+def unbounded(docs: Docs, machine: MachineDoc) -> list[list[RowDoc]]:
+    """Loops without a bound, each as the rows that it can be made of."""
+    free = [row for row in machine.rows if not row.bound and not bounds_of(machine, row)]
+    return [*_through_states(free), *_in_place(docs, machine, free)]
+
+
+def _through_states(free: list[RowDoc]) -> list[list[RowDoc]]:
+    moving = [row for row in free if row.moves]
+    ways: dict[str, set[str]] = {}
+    for row in moving:
+        ways.setdefault(row.source, set()).add(row.target)
+    loops = components(ways, lambda state: state in ways.get(state, ()))
+    return [[row for row in moving if row.source in loop and row.target in loop] for loop in loops]
+
+
+def _in_place(docs: Docs, machine: MachineDoc, free: list[RowDoc]) -> list[list[RowDoc]]:
+    staying = {row.number: row for row in free if not row.moves}
+    tags = tags_of(machine)
+    causes: dict[int, set[int]] = {}
+    for row in staying.values():
+        triggers = _brings_back(docs, machine, row, tags)
+        causes[row.number] = {
+            other.number
+            for other in staying.values()
+            if other.source == row.source and other.trigger in triggers
+        }
+    loops = components(causes, lambda number: number in causes[number])
+    return [[staying[number] for number in sorted(loop)] for loop in loops]
+
+
+def _brings_back(docs: Docs, machine: MachineDoc, row: RowDoc, tags: set[str]) -> set[str]:
+    """Triggers of the same machine that a row may cause, by itself or through others."""
+    found: set[str] = set()
+    for effect in machine.effects(row):
+        models = effect.target.split("|")
+        if effect.kind == "arm" and machine.model in models:
+            found |= {effect.name} & tags
+        elif effect.kind == "tell":
+            for other in docs.machines:
+                if other.model not in models:
+                    continue
+                own = other.name == machine.name
+                found |= {effect.name} if own else _sent_by(machine, {other.name})
+        elif effect.kind == "command":
+            senders = set(ANSWERS.get(effect.name, ()))
+            # An order answers its leg for the venue.
+            found |= _sent_by(machine, senders | ({"order"} if effect.name == "Place" else set()))
+    return found
+
+
+def _sent_by(machine: MachineDoc, senders: set[str]) -> set[str]:
+    return {trigger for trigger, origins in machine.origins.items() if senders & set(origins)}
+
+
+def components(ways: Mapping[T, set[T]], is_loop: Callable[[T], bool]) -> list[set[T]]:
+    """Strongly connected components of more than one node, or of one that leads to itself."""
+    reach = {node: _reached(ways, node) for node in ways}
+    found: list[set[T]] = []
+    done: set[T] = set()
+    for node in ways:
+        if node in done:
+            continue
+        loop = {other for other in reach[node] if node in reach.get(other, ())} | {node}
+        done |= loop
+        if len(loop) > 1 or is_loop(node):
+            found.append(loop)
+    return found
+
+
+def _reached(ways: Mapping[T, set[T]], start: T) -> set[T]:
+    seen: set[T] = set()
+    frontier = [start]
+    while frontier:
+        for node in ways.get(frontier.pop(), ()):
+            if node not in seen:
+                seen.add(node)
+                frontier.append(node)
+    return seen

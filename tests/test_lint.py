@@ -1,0 +1,207 @@
+"""The static checks find what is wrong with a table, and nothing in those that run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from engine.diagrams.docs import Docs
+from engine.diagrams.lint import RULES, Finding, lint
+from engine.diagrams.timers import armed_in
+from machines.core import TABLES
+from machines.joint import JOINT, Joint
+from machines.leg_actions import withdraw
+from machines.table import Row, State, Table
+from tests.tables import changed, without
+
+
+def found(tables: Iterable[Table], rule: str) -> list[Finding]:
+    return [finding for finding in lint(tables) if finding.rule == rule]
+
+
+def test_nothing_is_wrong_with_the_tables_that_run() -> None:
+    assert lint(TABLES.values()) == []
+
+
+# ---------------------------------------------------------------- what the issue asks for
+
+
+def test_a_state_made_unreachable_is_found() -> None:
+    def cut(rows: tuple[Row, ...]) -> list[Row]:
+        return [row for row in rows if row.dest != "waiting"]
+
+    texts = [each.text for each in found(changed("leg", cut), "well-formed")]
+    assert "state waiting is unreachable" in texts
+
+
+def test_a_deadline_removed_from_a_state_is_found() -> None:
+    def bare(states: dict[str, State]) -> dict[str, State]:
+        states["passive_limit"] = states["passive_limit"]._replace(deadline="", unbounded="")
+        return states
+
+    texts = [each.text for each in found(changed("leg", states=bare), "well-formed")]
+    assert texts == ["state passive_limit: neither deadline nor reason to have none"]
+
+
+def test_a_deadline_whose_row_is_gone_is_found() -> None:
+    cut = changed("leg", without("deadline", "aggressive_limit"))
+    assert [each.text for each in found(cut, "deadline")] == [
+        "state aggressive_limit: its timer 'deadline' has no row there; add one"
+    ]
+    timers = [each.text for each in found(cut, "timer")]
+    assert len(timers) == 1
+    assert timers[0].startswith("state aggressive_limit: timer 'deadline' may fire there, armed by")
+
+
+def test_a_deadline_that_nothing_arms_is_found() -> None:
+    def unarmed(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(actions=tuple(a for a in row.actions if a.__name__ != "give_up"))
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("leg", unarmed), "deadline")]
+    assert "state stuck: its timer 'retry' is armed on no way into it" in " ".join(texts)
+
+
+def test_a_guard_made_non_exhaustive_is_found() -> None:
+    def guarded(rows: tuple[Row, ...]) -> list[Row]:
+        every = list(rows)
+        last = max(
+            number
+            for number, row in enumerate(every)
+            if (row.trigger, row.source) == ("attempt_due", "market")
+        )
+        first = next(row for row in every if row.trigger == "attempt_due" and row.guards)
+        every[last] = every[last]._replace(guard=first.guards)
+        return every
+
+    texts = [each.text for each in found(changed("leg", guarded), "well-formed")]
+    assert "attempt_due in market: no unguarded last row" in texts
+
+
+@pytest.mark.parametrize(
+    ("machine", "change", "rows"),
+    [
+        ("leg", without("order_ended", "aggressive_limit", "attempts_are_spent"), "attempt_due"),
+        ("leg", without("order_ended", "market", "attempts_are_spent"), "attempt_due"),
+        # the row that counts the rounds is gone: what is left compares with a number that stays
+        ("close", without("evidence", "reconciling", "rest_is_tradeable"), "rest_exceeds_rounds"),
+    ],
+)
+def test_a_bounded_retry_made_unbounded_is_found(
+    machine: str, change: Callable[[tuple[Row, ...]], list[Row]], rows: str
+) -> None:
+    texts = [each.text for each in found(changed(machine, change), "bound")]
+    assert any("follow each other for ever" in text and rows in text for text in texts)
+
+
+def test_a_retry_that_is_no_longer_counted_is_found() -> None:
+    def uncounted(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(actions=(withdraw,))
+            if row.trigger == "attempt" and row.dest == "withdrawing"
+            else row
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("leg", uncounted), "bound")]
+    assert texts
+    assert all("no guard or action of the row reads it" in text for text in texts)
+
+
+def test_a_loop_whose_bound_is_taken_away_is_found() -> None:
+    def unbounded(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(bound="") if row.trigger == "retry" else row for row in rows]
+
+    def also(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(bound="") if row.trigger in ("start", "exhaust", "retry_asked") else row
+            for row in unbounded(rows)
+        ]
+
+    assert found(changed("leg", also), "bound")
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [
+        ("by and by: some day", "bound 'by and by' is none of"),
+        ("never", "names no configuration key"),
+        ("person: one per halt", "bound 'person' does not hold"),
+        ("venue: one per report", "bound 'venue' does not hold"),
+    ],
+)
+def test_a_bound_that_says_what_is_not_so_is_found(bound: str, text: str) -> None:
+    def wrong(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(bound=bound) if row.trigger == "retry" else row for row in rows]
+
+    texts = [each.text for each in found(changed("leg", wrong), "bound")]
+    assert any(text in each for each in texts)
+
+
+# ---------------------------------------------------------------- the other rules
+
+
+def test_a_trigger_that_nobody_sends_is_found() -> None:
+    def more(rows: tuple[Row, ...]) -> list[Row]:
+        return [*rows, *(row._replace(trigger="hope") for row in rows if row.trigger == "halt")]
+
+    texts = [each.text for each in found(changed("leg", more), "sender")]
+    assert texts == ["nothing sends 'hope': its rows are dead; take them out"]
+
+
+def test_a_message_without_a_row_in_a_state_is_found() -> None:
+    cut = changed("order", without("missing", "contradicted"))
+    assert [each.text for each in found(cut, "every fact")] == [
+        "'missing' has no row in state contradicted; say what it means there"
+    ]
+
+
+def test_a_state_without_a_way_to_an_end_is_found() -> None:
+    def trap(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(dest=None) if row.source == "frozen" and row.dest is not None else row
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("close", trap), "way out")]
+    assert texts == ["no terminal state can be reached from frozen; add a way out"]
+
+
+def test_a_pair_of_legs_without_a_rule_is_found() -> None:
+    short = [rule for rule in JOINT if rule.a != "liquidated"]
+    texts = [each.text for each in lint(TABLES.values(), short) if each.rule == "joint"]
+    assert len(texts) == 3
+    assert texts[0] == "no rule for a leg that is liquidated beside one that is passive; add one"
+
+
+def test_two_rules_for_one_pair_of_legs_are_found() -> None:
+    twice = [*JOINT, Joint("ended", "passive", None, "patience")]
+    texts = [each.text for each in lint(TABLES.values(), twice) if each.rule == "joint"]
+    assert texts == ["two rules say different things of (ended, passive); keep one"]
+
+
+def test_a_deadline_that_names_no_key_is_found() -> None:
+    def misspelt(states: dict[str, State]) -> dict[str, State]:
+        states["stuck"] = states["stuck"]._replace(deadline="retry: stuck_retri_s")
+        return states
+
+    texts = [each.text for each in found(changed("leg", states=misspelt), "deadline")]
+    assert len(texts) == 1
+    assert "lasts 'stuck_retri_s', which names no key" in texts[0]
+
+
+def test_every_rule_is_tested_here_and_says_what_it_makes_sure_of() -> None:
+    assert list(RULES) == [
+        "well-formed", "deadline", "timer", "sender", "every fact", "way out", "bound", "joint",
+    ]  # fmt: skip
+
+
+def test_the_timers_of_a_leg_are_followed_through_its_states(docs: Docs) -> None:
+    leg = docs.machine("leg")
+    armed = armed_in(leg)
+    assert set(armed["passive_limit"]) == {"deadline", "pause"}
+    assert set(armed["stuck"]) == {"retry"}
+    assert armed["done"] == {}
