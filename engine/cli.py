@@ -107,6 +107,66 @@ def check_config(
     )
 
 
+# ---------------------------------------------------------------- machines and recordings
+
+
+_SUBJECT = "A pair (NAME@2 for its second close), a position v:s, an order v:s#n, or a venue."
+_FILE = "A journal, or a scenario (.toml); the configured journal if left out."
+Recording = Annotated[Path | None, typer.Option("--file", help=_FILE)]
+Everything = Annotated[bool, typer.Option("--all", help="Also rows that keep their state.")]
+
+
+@app.command(epilog=_CODES)
+def trace(
+    subject: Annotated[str, typer.Argument(metavar="ID", help=_SUBJECT)],
+    file: Recording = None,
+    kind: Annotated[str, typer.Option("--format", help="text, mermaid, svg or html.")] = "text",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write to.")] = None,
+    everything: Everything = False,
+    config: ConfigFile = _CONFIG,
+) -> None:
+    """Tell the life of a close, position, order or venue as a timeline or picture."""
+    from engine.story.command import trace as tell  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(tell(subject, file, config, kind, out, everything=everything))
+
+
+@app.command(epilog=_CODES)
+def why(
+    subject: Annotated[str, typer.Argument(metavar="ID", help=_SUBJECT)],
+    file: Recording = None,
+    everything: Everything = False,
+    config: ConfigFile = _CONFIG,
+) -> None:
+    """Say in one sentence per transition which fact and which values decided it."""
+    from engine.story.command import why as explain  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(explain(subject, file, config, everything=everything))
+
+
+@app.command(epilog=_CODES)
+def replay(
+    file: Annotated[Path, typer.Argument(help="A journal or a scenario (.toml).")],
+    until: Annotated[
+        int | None, typer.Option("--until", min=1, help="Stop after this record.")
+    ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Show record after record; waits on a terminal.")
+    ] = False,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Print the digest of the state at every record.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Its configuration, if its session file is lost."),
+    ] = None,
+) -> None:
+    """Fold a recording, verify every hash and intent, and show the state at any record."""
+    from engine.story.command import replay as fold  # noqa: PLC0415 - heavy
+
+    raise typer.Exit(fold(file, until, config, step=step, hashes=hashes))
+
+
 # ---------------------------------------------------------------- talking to a running engine
 
 

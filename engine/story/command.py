@@ -1,0 +1,228 @@
+"""`unwind trace`, `why` and `replay`: open a recording, tell it, and print or write the result.
+
+Exit status 0, 1 where a recording is not what was recorded, 2 for wrong input. It must not tell a
+story itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from engine.config import ConfigError, load
+from engine.journal import JournalError, Record
+from engine.journal_errors import BrokenChain, CorruptJournal, SequenceGap
+from engine.recovery import Paths
+from engine.simulation.scenario import ScenarioError
+from engine.story import page, picture, sequence, timeline
+from engine.story.reasons import reasons
+from engine.story.replay import Replay, intact_until
+from engine.story.story import Story, Subject, only_close, tell
+from engine.story.tape import Tape, TapeError, open_tape
+from machines.errors import ReplayDiverged
+from machines.table import Out
+
+FORMATS = ("text", "mermaid", "svg", "html")
+#: Where a checkout keeps its scenarios, which the ids of the catalogue name.
+SCENARIOS = Path("tests/scenarios")
+_CATALOGUE = re.compile(r"[cpf]\d+[a-z]?", re.IGNORECASE)
+
+
+def trace(
+    subject: str,
+    file: Path | None,
+    config: Path,
+    kind: str,
+    out: Path | None,
+    *,
+    everything: bool,
+) -> int:
+    """Tell the life of a close, position, order or venue in one of the formats."""
+    if kind not in FORMATS:
+        return _refuse(f"--format {kind}: allowed: {', '.join(FORMATS)}")
+
+    def show(story: Story) -> None:
+        if kind == "text":
+            console = Console(highlight=False)
+            timeline.show(story, console, everything=everything)
+            return
+        teller = {"mermaid": sequence.mermaid, "svg": picture.svg, "html": page.page}[kind]
+        _put(teller(story), out)
+
+    return _tell(subject, file, config, show)
+
+
+def why(subject: str, file: Path | None, config: Path, *, everything: bool) -> int:
+    """Print one sentence per transition."""
+
+    def show(story: Story) -> None:
+        console = Console(highlight=False)
+        console.print(story.title, style="bold", soft_wrap=True)
+        for text in reasons(story, everything=everything):
+            for line in textwrap.wrap(text, max(console.size.width, 40), subsequent_indent="    "):
+                console.print(line, markup=False, soft_wrap=True)
+
+    return _tell(subject, file, config, show)
+
+
+def _put(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text)
+        return
+    out.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"written to {out}\n")
+
+
+def _tell(subject: str, file: Path | None, config: Path, show: Callable[[Story], None]) -> int:
+    try:
+        path, about = _recording(subject, file, config)
+        tape = open_tape(path)
+        show(tell(tape, Subject(about or only_close(tape))))
+    except BrokenPipeError:
+        raise
+    except (TapeError, OSError) as error:
+        return _refuse(str(error))
+    except (ConfigError, ScenarioError) as error:
+        return _refuse("\n".join(error.lines()))
+    except JournalError as error:
+        return _damaged(error, path)
+    except ReplayDiverged as error:
+        return _diverged(error, path)
+    return 0
+
+
+def _recording(subject: str, file: Path | None, config: Path) -> tuple[Path, str]:
+    """The recording and the subject: the file named, a catalogue's scenario, or the journal."""
+    if file is not None:
+        return file, subject
+    if _CATALOGUE.fullmatch(subject):
+        found = sorted(each for each in SCENARIOS.rglob("*.toml") if _is_of(each, subject))
+        if found:
+            others = ", ".join(str(each) for each in found[1:])
+            if others:
+                sys.stderr.write(f"{subject} is {found[0]}; there is more of it: {others}\n")
+            return found[0], ""
+    journal = Paths(load(config)).journal
+    if not journal.exists():
+        raise TapeError(
+            f"{journal}: there is no journal yet; run unwind run first, or name a journal or a "
+            "scenario with --file"
+        )
+    return journal, subject
+
+
+def _is_of(file: Path, subject: str) -> bool:
+    """Whether a scenario has that id, or one of the letters that follow it (C02a, C02b)."""
+    found = file.stem.partition("_")[0]
+    return found == subject.lower() or found[:-1] == subject.lower()
+
+
+# ---------------------------------------------------------------- replay
+
+
+def replay(file: Path, until: int | None, config: Path | None, *, step: bool, hashes: bool) -> int:
+    """Fold a recording, verify it, and print states."""
+    try:
+        read = load(config) if config is not None else None
+        return _replay(open_tape(file, read), until, step=step, hashes=hashes)
+    except BrokenPipeError:
+        raise
+    except (TapeError, OSError) as error:
+        return _refuse(str(error))
+    except (ConfigError, ScenarioError) as error:
+        return _refuse("\n".join(error.lines()))
+    except JournalError as error:
+        return _damaged(error, file)
+    except ReplayDiverged as error:
+        return _diverged(error, file)
+
+
+class _Stopped(Exception):
+    """The person who steps has seen enough."""
+
+
+def _replay(tape: Tape, until: int | None, *, step: bool, hashes: bool) -> int:
+    run = Replay(tape)
+    waiting = _Stepper(run) if step else None
+
+    def stepped(record: Record, out: Out) -> None:
+        if hashes:
+            sys.stdout.write(f"{record.seq} {run.digest()}\n")
+        if waiting is not None:
+            waiting.show(record, out)
+
+    try:
+        count = run.run(until, stepped if step or hashes else None)
+    except _Stopped:
+        return 0
+    if until is not None and run.seq < until:
+        return _refuse(f"--until {until}: the recording ends at record {run.seq}")
+    if not hashes:
+        sys.stdout.write("".join(f"{line}\n" for line in run.state_lines()))
+    starts = f"{run.epochs} process start{'' if run.epochs == 1 else 's'}"
+    sys.stdout.write(f"{count} records folded, {starts}; every hash, number and intent agrees\n")
+    return 0
+
+
+class _Stepper:
+    """Shows one record after another; on a terminal it waits before each."""
+
+    def __init__(self, run: Replay) -> None:
+        self.run = run
+        self.asks = sys.stdin.isatty()
+        self.left = 0
+
+    def show(self, record: Record, out: Out) -> None:
+        """Print a record and, on a terminal, wait: Enter, a number of records, s or q."""
+        sys.stdout.write("".join(f"{line}\n" for line in self.run.step_lines(record, out)))
+        if not self.asks:
+            return
+        if self.left > 0:
+            self.left -= 1
+            return
+        while True:
+            sys.stdout.write("Enter: next, 20: twenty more, s: state, q: quit > ")
+            sys.stdout.flush()
+            answer = sys.stdin.readline()
+            word = answer.strip()
+            if not answer or word == "q":
+                raise _Stopped
+            if word == "s":
+                sys.stdout.write("".join(f"{line}\n" for line in self.run.state_lines()))
+                continue
+            self.left = int(word) - 1 if word.isdigit() and int(word) > 0 else 0
+            return
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def _refuse(text: str) -> int:
+    sys.stderr.write(f"{text}\n")
+    return 2
+
+
+def _damaged(error: JournalError, path: Path) -> int:
+    """Say what is wrong with a journal, and up to where it can be relied on."""
+    sys.stderr.write(f"{error}\n")
+    if isinstance(error, BrokenChain | SequenceGap):
+        first = error.record
+    elif isinstance(error, CorruptJournal):
+        first = intact_until(path) + 1
+    else:
+        return 2
+    sys.stderr.write(f"first bad record: {first}; before it, {first - 1} records are intact\n")
+    return 1
+
+
+def _diverged(error: ReplayDiverged, path: Path) -> int:
+    sys.stderr.write(
+        f"{path}: this version decides otherwise than the one that recorded it; replay it with "
+        f"that version ({error})\n"
+    )
+    return 1

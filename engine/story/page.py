@@ -1,0 +1,59 @@
+"""A story as one HTML page that needs no network: the picture, the reasons, the end, the sequence.
+
+Puts what the other tellers say into `story.html`. It must not say anything of its own.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+from engine.report import close_report
+from engine.story.picture import LEFT, RIGHT, WIDTH, svg
+from engine.story.reasons import acts, clock, sentence
+from engine.story.sequence import mermaid
+from engine.story.story import Story
+from engine.summary import describe
+from machines.types import NS
+
+
+def page(story: Story) -> str:
+    """The page as HTML text."""
+    template = files("engine.story").joinpath("story.html").read_text(encoding="utf-8")
+    end = max((step.at - story.origin for step in story.steps), default=0) / NS
+    parts = {
+        "TITLE": escape(story.title),
+        "ABOUT": escape(story.about),
+        "PICTURE": svg(story),
+        "REASONS": "\n".join(_items(story)),
+        "END": escape("\n".join(_end(story))),
+        "SEQUENCE": escape(mermaid(story)),
+        "LEFT": str(LEFT),
+        "RIGHT": str(WIDTH - RIGHT),
+        "SPAN": str(max(end * 1.02, 0.1)),
+    }
+    for name, text in parts.items():
+        template = template.replace(f"/*{name}*/", text)
+    return template
+
+
+def _items(story: Story) -> list[str]:
+    found = []
+    for step in story.steps:
+        for move in step.moves:
+            if not (move.moves or acts(step, move)):
+                continue
+            at = move.at - story.origin
+            text = sentence(story, step, move).partition(" s: ")[2]
+            found.append(
+                f'<li tabindex="0" data-at="{at / NS:.6f}"><time>{clock(at)}</time>'
+                f"<span>{escape(text)}</span></li>"
+            )
+    return found
+
+
+def _end(story: Story) -> list[str]:
+    if story.close is None or not story.steps:
+        return ["(no close)"]
+    at = story.steps[-1].at
+    return describe(close_report(story.close, at), story.core, at)

@@ -1,0 +1,176 @@
+"""A story as a Mermaid sequence diagram: people, the close, its legs and the venues.
+
+Orders are messages to a venue, what it says comes back; a change of state is a note over its
+machine. It must not hold more than the timeline does.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from engine.diagrams.graphs import titled
+from engine.story.reasons import clock
+from engine.story.story import Move, Step, Story
+from engine.story.timeline import told
+from engine.story.words import rung
+from machines.close_model import Close
+from machines.core import Core
+from machines.leg_model import Leg
+from machines.messages import (
+    Alarm,
+    Cancel,
+    CloseRequested,
+    OperatorCommanded,
+    Place,
+    QueryOrder,
+    ReadTruth,
+    TimerFired,
+)
+from machines.order_model import Order
+from machines.session import Session
+
+PEOPLE = "people"
+#: Characters of a label before it goes on in the next line.
+WIDTH = 46
+
+
+def mermaid(story: Story) -> str:
+    """The story as Mermaid text (`sequenceDiagram`)."""
+    drawing = _Drawing(story.core)
+    body = [line for step in story.steps for line in drawing.step(step, story.origin)]
+    lines = ["---", titled(story.title), "---", "sequenceDiagram"]
+    lines += [f"  participant {name} as {text}" for name, text in drawing.participants(story)]
+    return "\n".join([*lines, *body]) + "\n"
+
+
+class _Drawing:
+    """Names the participants as they appear, and draws one step after another."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.names: dict[str, str] = {}
+
+    def participants(self, story: Story) -> list[tuple[str, str]]:
+        """People, the close, legs and venues, in that order, those that appear."""
+        order = [PEOPLE]
+        if story.close is not None:
+            order.append(f"close {story.close.id}")
+            order += [f"leg {leg.id}" for leg in story.close.legs]
+        found = [text for text in order if text in self.names]
+        found += [text for text in self.names if text not in found]
+        return [(self.names[text], text) for text in found]
+
+    def name(self, text: str) -> str:
+        """The short name of a participant."""
+        return self.names.setdefault(text, f"p{len(self.names)}")
+
+    def step(self, step: Step, origin: int) -> Iterator[str]:
+        """One fact and what came of it."""
+        moves = [move for move in step.moves if told(move)]
+        shown = [each for each in step.commands if self._dest(each[0])]
+        if not (moves or shown or step.fills):
+            return
+        at = clock(step.at - origin)
+        target = self._holder(moves[0].model) if moves else self._owner(step)
+        if target:
+            source = self._source(step)
+            line = "->>" if source == target else "-->>"
+            yield f"  {self.name(source)}{line}{self.name(target)}: {at} {_clean(step.text)}"
+        for move in moves:
+            yield from self._told(move)
+            yield from self._note(move)
+        for command, text in shown:
+            sender, dest = self._sender(command), self._dest(command)
+            yield f"  {self.name(sender)}->>{self.name(dest)}: {_clean(text)}"
+
+    def _told(self, move: Move) -> Iterator[str]:
+        """What the close and its legs say to each other before one of them moves."""
+        model, message, trigger = move.model, move.message, move.transition.trigger
+        if isinstance(model, Leg) and isinstance(message, int):
+            yield self._said(
+                f"close {model.close.id}", f"leg {model.id}", f"{trigger} {rung(message)}"
+            )
+        elif isinstance(model, Close) and isinstance(message, Leg):
+            yield self._said(f"leg {message.id}", f"close {model.id}", trigger)
+
+    def _said(self, source: str, dest: str, text: str) -> str:
+        return f"  {self.name(source)}->>{self.name(dest)}: {_clean(text)}"
+
+    def _note(self, move: Move) -> Iterator[str]:
+        holder = self._holder(move.model)
+        transition = move.transition
+        what = f"{transition.source} > {transition.dest}"
+        who = f"{transition.id} " if isinstance(move.model, Order) else ""
+        yield f"  Note over {self.name(holder)}: {_clean(who + what)}"
+
+    # ------------------------------------------------------------ who
+
+    def _holder(self, model: object) -> str:
+        """The participant that stands for a machine; an order stands with its leg."""
+        if isinstance(model, Order):
+            return f"leg {model.leg.id}" if model.leg is not None else f"order {model.id}"
+        if isinstance(model, Leg):
+            return f"leg {model.id}"
+        if isinstance(model, Session):
+            return f"session {model.id}"
+        return f"close {model.id}"  # type: ignore[attr-defined]
+
+    def _source(self, step: Step) -> str:
+        fact = step.fact
+        if isinstance(fact, CloseRequested | OperatorCommanded):
+            return PEOPLE
+        if isinstance(fact, TimerFired):
+            machine = self.core.machine(fact.machine)
+            return self._holder(machine) if machine is not None else PEOPLE
+        venue = getattr(fact, "venue", "") or self._venue_of(fact)
+        return f"venue {venue}" if venue else PEOPLE
+
+    def _venue_of(self, message: object) -> str:
+        instrument = getattr(message, "instrument", None)
+        if instrument is None:
+            order = self.core.env.orders.get(getattr(message, "order", 0))
+            instrument = order.instrument.index if order is not None else None
+        return "" if instrument is None else self.core.holdings[instrument].instrument.venue
+
+    def _owner(self, step: Step) -> str:
+        """Whom a fact without a move is for: the leg of its order."""
+        order = self.core.env.orders.get(getattr(step.fact, "order", 0))
+        return self._holder(order) if order is not None else ""
+
+    def _sender(self, command: object) -> str:
+        if isinstance(command, Place | Cancel | QueryOrder):
+            order = self.core.env.orders.get(command.order)
+            if order is not None:
+                return self._holder(order)
+        if isinstance(command, Alarm):
+            for close in self.core.closes.values():
+                if close.id == command.machine:
+                    return f"close {close.id}"
+            return f"leg {command.machine.partition('#')[0]}"
+        if isinstance(command, ReadTruth) and command.scope >= 0:
+            owners = [
+                close.id
+                for close in self.core.closes.values()
+                for leg in close.legs
+                if leg.instrument.index == command.scope
+            ]
+            if owners:
+                return f"close {owners[0]}"
+        return f"session {getattr(command, 'venue', '')}"
+
+    def _dest(self, command: object) -> str:
+        """Whom a command goes to; empty for one that is not drawn."""
+        if isinstance(command, Alarm):
+            return PEOPLE
+        if isinstance(command, ReadTruth):
+            return f"venue {command.venue}"
+        if isinstance(command, Place | Cancel | QueryOrder):
+            return f"venue {self._venue_of(command)}"
+        return ""
+
+
+def _clean(text: str) -> str:
+    """Text in short lines, without what ends a statement of Mermaid or begins a number sign."""
+    lines = textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "<br/>".join(lines).replace(";", ",").replace("#", "#35;")

@@ -1,0 +1,136 @@
+"""A recorded run that can be replayed: the journal of an engine, or a scenario run for the purpose.
+
+Gives a fresh core and the records to fold into it. It must not connect to anything, take a lock or
+write; a journal that another process is writing to can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.assembly import build_core, instruments, profiles, venue_settings
+from engine.config import Config
+from engine.journal import JournalError, Record, read_journal
+from engine.recovery import SESSION_SUFFIX
+from engine.recovery import Session as SessionFile
+from engine.simulation.scenario import ScenarioError, load_scenario
+from engine.simulation.world import World
+from machines.core import Core
+from machines.types import Instrument, PairSettings, SessionSettings, VenueSettings
+
+#: How an SQLite file begins, which a journal is.
+_SQLITE = b"SQLite format 3\x00"
+
+
+class TapeError(Exception):
+    """A recording cannot be replayed; the text says why and what to do."""
+
+
+class Tape(Struct):
+    """One recording. `origin` is time 0 of a scenario, None where a journal has none of its own.
+
+    `about` is a sentence of the file's own. `records` gives them anew at each call and raises
+    JournalError at the first that is not intact.
+    """
+
+    name: str
+    build: Callable[[], Core]
+    records: Callable[[], Iterator[Record]]
+    origin: int | None = None
+    about: str = ""
+
+
+def open_tape(path: Path, config: Config | None = None) -> Tape:
+    """Take a file for what it is: a scenario (`.toml`) or a journal.
+
+    `config` describes a journal whose session file is lost. Raises TapeError, JournalError and
+    ScenarioError.
+    """
+    if not path.exists():
+        raise TapeError(f"{path}: there is no such file; name a journal or a scenario")
+    if path.suffix == ".toml":
+        return of_scenario(path)
+    return of_journal(path, config)
+
+
+def of_scenario(path: Path) -> Tape:
+    """Run a scenario and keep what it recorded. Raises ScenarioError."""
+    scenario = load_scenario(path)
+    world = World(replace(scenario, journal="memory"))
+    world.run()
+    journal = world.process.journal
+    return Tape(
+        scenario.name,
+        world.fresh_core,
+        journal.read,
+        world.origin,
+        " ".join(scenario.about.split()),
+    )
+
+
+def of_journal(path: Path, config: Config | None = None) -> Tape:
+    """Read a journal with the session file that stands beside it. Raises TapeError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_SQLITE))
+    except OSError as error:
+        raise TapeError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if head and head != _SQLITE:
+        raise TapeError(f"{path}: is neither a journal nor a scenario; scenarios end in .toml")
+    build = _builder(path, config)
+    return Tape(path.name, build, lambda: read_journal(path))
+
+
+def _builder(path: Path, config: Config | None) -> Callable[[], Core]:
+    if config is not None:
+        settings = venue_settings(config, profiles(config))
+        scaled = instruments(config)
+        return lambda: build_core(config, scaled, settings)
+    beside = path.with_name(path.name + SESSION_SUFFIX)
+    try:
+        shape = msgspec.json.decode(beside.read_bytes(), type=SessionFile).shape
+        parts = _Shape.of(shape)
+    except FileNotFoundError as error:
+        raise TapeError(
+            f"{beside}: is missing, so it is unknown which instruments the journal belongs to; "
+            "put it back, or name the configuration of that time with --config"
+        ) from error
+    except (OSError, ValueError, msgspec.ValidationError) as error:
+        raise TapeError(
+            f"{beside}: cannot be read ({error}); put a copy back, or name the configuration of "
+            "that time with --config"
+        ) from error
+    return parts.core
+
+
+class _Shape(Struct):
+    """What a session file says of the records: enough to build the core that made them."""
+
+    instruments: dict[str, Instrument]
+    venues: dict[str, VenueSettings]
+    pairs: dict[str, PairSettings]
+    session: dict[str, SessionSettings]
+
+    @classmethod
+    def of(cls, shape: dict[str, Any]) -> _Shape:
+        """Read the shape; raises msgspec.ValidationError."""
+        return msgspec.convert(shape, cls)
+
+    def core(self) -> Core:
+        """A core without history."""
+        return Core(
+            list(self.instruments.values()),
+            self.venues.values(),
+            self.pairs.values(),
+            self.session.get("session"),
+            tracing=True,
+        )
+
+
+__all__ = ["JournalError", "ScenarioError", "Tape", "TapeError", "of_journal", "open_tape"]

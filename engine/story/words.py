@@ -1,0 +1,365 @@
+"""Facts, commands and what guards read, in the words of a trader.
+
+Quantities are contracts of the venue, prices its quotes, as an order shows them. It must not decide
+anything; what it has no word for it leaves out or shows as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from engine.diagrams.keys import known, shown
+from engine.simulation.outcome import decimal_text, seconds_text
+from engine.story.probe import Asked, Read
+from machines.close_model import Close
+from machines.core import Core
+from machines.holding import Holding
+from machines.leg_model import Leg
+from machines.messages import (
+    Alarm,
+    Arm,
+    CallLost,
+    Cancel,
+    CancelForeign,
+    CancelRefused,
+    CloseRequested,
+    CommandRefused,
+    Connect,
+    EngineStarted,
+    FillReported,
+    FundingPaid,
+    LinkClosed,
+    LinkOpened,
+    LinkStale,
+    ModeChanged,
+    OperatorCommanded,
+    OrderMissing,
+    OrderPlaced,
+    OrderRefused,
+    OrderReported,
+    OrderSent,
+    Place,
+    PositionDeclared,
+    PositionMoved,
+    QueryFailed,
+    QueryOrder,
+    ReadRules,
+    ReadTruth,
+    RulesRead,
+    TimerFired,
+    TopMoved,
+    TruthFailed,
+    TruthRead,
+)
+from machines.order_model import Order
+from machines.policy.escalating import STUCK
+from machines.types import BUY, RUNGS, Instrument
+
+#: Values of guards that a sentence shows at the most.
+SHOWN_MAX = 8
+
+
+def side(sign: int) -> str:
+    """Buy or sell."""
+    return "buy" if sign == BUY else "sell"
+
+
+def quantity(units: int, rules: Instrument) -> str:
+    """Units as contracts of the venue."""
+    return decimal_text(rules.quantity(units))
+
+
+def price(ticks: int | None, rules: Instrument) -> str:
+    """Ticks as a quote of the venue."""
+    return "market" if ticks is None else decimal_text(rules.price(ticks))
+
+
+class Words:
+    """Says facts and commands of one core; times are given from `origin`."""
+
+    def __init__(self, core: Core, origin: int) -> None:
+        self.core = core
+        self.origin = origin
+        self._facts: dict[type, Callable[[Any], str]] = {
+            EngineStarted: lambda f: (
+                f"process start {f.epoch}: nothing of an earlier one is trusted"
+            ),
+            PositionDeclared: self._declared,
+            CloseRequested: self._requested,
+            OperatorCommanded: self._commanded,
+            TimerFired: self._timer,
+            TopMoved: lambda f: f"the book of {self.key(f.instrument)} moved",
+            OrderSent: lambda f: f"{self.order(f.order)} left",
+            OrderReported: self._reported,
+            OrderRefused: lambda f: f"{self.order(f.order)} is refused: {_reason(f)}",
+            CancelRefused: lambda f: (
+                f"the cancel of {self.order(f.order)} is refused: {_reason(f)}"
+            ),
+            CallLost: lambda f: f"no answer to the {_call(f)} of {self.order(f.order)} ({f.cause})",
+            OrderMissing: lambda f: f"the venue does not know {self.order(f.order)}",
+            QueryFailed: lambda f: f"the question about {self.order(f.order)} failed ({f.cause})",
+            FillReported: self._filled,
+            TruthRead: self._read,
+            TruthFailed: lambda f: f"a read of {self.scope(f)} failed ({f.cause})",
+            RulesRead: lambda f: f"the rules of {self.key(f.instrument)} were read again",
+            LinkOpened: lambda f: f"the link to {f.venue} stands",
+            LinkClosed: lambda f: f"the link to {f.venue} broke ({f.cause})",
+            LinkStale: lambda f: f"the data of {f.venue} cannot be relied on ({f.cause})",
+            ModeChanged: lambda f: f"{f.venue} is {f.mode.replace('_', ' ')}",
+            FundingPaid: lambda f: (
+                f"funding of {decimal_text(f.amount)} on {self.key(f.instrument)}"
+            ),
+            PositionMoved: self._moved,
+            CommandRefused: lambda f: f"{f.gate} refused to send {self.order(f.order)}",
+            OrderPlaced: lambda f: f"somebody asks for a plain order on {self.key(f.instrument)}",
+        }
+        self._commands: dict[type, Callable[[Any], str]] = {
+            Place: self._place,
+            Cancel: lambda c: f"cancel {self.order(c.order)}",
+            QueryOrder: lambda c: f"ask {self.venue(c.instrument)} about {self.order(c.order)}",
+            ReadTruth: lambda c: f"read {self.scope(c)}",
+            ReadRules: lambda c: f"read the rules of {self.key(c.instrument)}",
+            Connect: lambda c: f"connect to {c.venue}",
+            CancelForeign: lambda c: f"cancel the orphan {c.text_id} on {self.key(c.instrument)}",
+            Arm: lambda c: f"timer {c.tag} for {self.time(c.due)} s",
+            Alarm: lambda c: f"ALARM {c.kind}: {c.machine}: {c.text}",
+        }
+
+    # ------------------------------------------------------------ the interface
+
+    def fact(self, fact: Any) -> str:
+        """What happened."""
+        return self._facts[type(fact)](fact)
+
+    def command(self, command: Any) -> str:
+        """What is to be done."""
+        return self._commands[type(command)](command)
+
+    def time(self, at: int) -> str:
+        """Seconds since the story begins."""
+        return seconds_text(at - self.origin)
+
+    def key(self, instrument: int) -> str:
+        """An instrument by its name."""
+        return self.core.holdings[instrument].instrument.key
+
+    def venue(self, instrument: int) -> str:
+        """The venue of an instrument."""
+        return self.core.holdings[instrument].instrument.venue
+
+    def order(self, uid: int) -> str:
+        """An order by its name."""
+        order = self.core.env.orders.get(uid)
+        return order.id if order is not None else f"order {uid}"
+
+    def scope(self, message: Any) -> str:
+        """What a read is about: one instrument, or all of a venue."""
+        return str(message.venue) if message.scope < 0 else self.key(message.scope)
+
+    # ------------------------------------------------------------ facts
+
+    def _declared(self, fact: PositionDeclared) -> str:
+        rules = self.core.holdings[fact.instrument].instrument
+        entry = "" if fact.entry is None else f" at {decimal_text(fact.entry)}"
+        return f"{rules.key} holds {decimal_text(rules.base(fact.qty))}{entry}"
+
+    def _requested(self, fact: CloseRequested) -> str:
+        part = "" if fact.ratio[0] == fact.ratio[1] else f" {fact.ratio[0]}/{fact.ratio[1]} of"
+        urgency = f", {fact.urgency}" if fact.urgency else ""
+        return f"{fact.by} asks to close{part} {fact.pair}: {fact.reason}{urgency}"
+
+    def _commanded(self, fact: OperatorCommanded) -> str:
+        about = fact.target or (self.order(fact.order) if fact.order else "")
+        return f"{fact.by} commands {fact.command}{f' {about}' if about else ''}"
+
+    def _timer(self, fact: TimerFired) -> str:
+        machine = self.core.machine(fact.machine)
+        who = f"{type(machine).__name__.lower()} {machine.id}" if machine is not None else "a timer"
+        return f"timer {fact.tag} of {who} is due"
+
+    def _reported(self, fact: OrderReported) -> str:
+        order = self.core.env.orders.get(fact.order)
+        filled = ""
+        if order is not None and fact.cum is not None:
+            done, whole = (quantity(each, order.instrument) for each in (fact.cum, order.qty))
+            filled = f", {done} of {whole} filled"
+        reason = f" ({_reason(fact)})" if fact.reason or fact.text else ""
+        path = {"ack": "answer", "cancel": "answer to the cancel"}.get(fact.path, fact.path)
+        return f"{self.order(fact.order)} is {fact.status}{filled}{reason} [{path}]"
+
+    def _filled(self, fact: FillReported) -> str:
+        rules = self.core.holdings[fact.instrument].instrument
+        what = f"{quantity(fact.qty, rules)} @ {price(fact.price, rules)}"
+        if not fact.order:
+            return (
+                f"{rules.key}: {side(fact.side)} {what} by {fact.origin}, not by an order of ours"
+            )
+        order = self.core.env.orders.get(fact.order)
+        total = f", {quantity(order.cum, rules)} of {quantity(order.qty, rules)}" if order else ""
+        role = "maker" if fact.maker else "taker"
+        return f"{self.order(fact.order)} fills {what} as {role}{total}"
+
+    def _read(self, fact: TruthRead) -> str:
+        parts = []
+        for row in fact.rows:
+            rules = self.core.holdings[row.instrument].instrument
+            held = "unknown" if row.qty is None else decimal_text(rules.base(row.qty))
+            resting = f", {len(row.orders)} resting" if row.orders else ""
+            parts.append(f"{rules.key} {held}{resting}")
+        return f"{fact.venue} says it holds: {'; '.join(parts)}"
+
+    def _moved(self, fact: PositionMoved) -> str:
+        rules = self.core.holdings[fact.instrument].instrument
+        return (
+            f"{rules.key} is reported to hold {decimal_text(rules.base(fact.qty))} ({fact.origin})"
+        )
+
+    # ------------------------------------------------------------ commands
+
+    def _place(self, command: Place) -> str:
+        rules = self.core.holdings[command.instrument].instrument
+        words = [side(command.side), quantity(command.qty, rules)]
+        words.append("at market" if command.price is None else f"@ {price(command.price, rules)}")
+        words += ["post-only"] if command.post_only else []
+        words += ["IOC"] if command.tif == "IOC" and command.price is not None else []
+        words += ["reduce-only"] if command.reduce_only else []
+        return (
+            f"place {self.order(command.order)}: {' '.join(words)} ({command.rung}, {command.why})"
+        )
+
+
+def _reason(fact: Any) -> str:
+    parts = dict.fromkeys(part for part in (fact.reason, fact.text) if part)
+    return ": ".join(parts) or "no reason given"
+
+
+def _call(fact: CallLost) -> str:
+    return "order" if fact.call == "place" else "cancel"
+
+
+# ---------------------------------------------------------------- what guards read
+
+
+def rung(number: int) -> str:
+    """A rung by its name."""
+    return "none" if number < 0 else "stuck" if number >= STUCK else RUNGS[number]
+
+
+def _units(read: Read) -> str:
+    rules = read.owner.instrument
+    return quantity(read.value, rules)
+
+
+def _base(read: Read) -> str:
+    owner = read.owner
+    rules: Instrument = owner.instrument
+    return "unknown" if read.value is None else decimal_text(rules.base(read.value))
+
+
+def _plain(read: Read) -> str:
+    if isinstance(read.value, Decimal):
+        return decimal_text(read.value)
+    if isinstance(read.value, list | tuple):
+        return "/".join(map(str, read.value))
+    return str(read.value)
+
+
+def _yes(yes: str, no: str) -> Callable[[Read], str]:
+    return lambda read: yes if read.value else no
+
+
+#: What a read value is called and how it is shown; those without an entry are left out.
+_VALUES: dict[tuple[str, str], tuple[str, Callable[[Read], str]]] = {
+    ("Leg", "state"): ("leg {id}", _plain),
+    ("Leg", "remaining"): ("remaining", _units),
+    ("Leg", "rest"): ("rest", _base),
+    ("Leg", "rung"): ("rung", lambda read: rung(read.value)),
+    ("Leg", "next_rung"): ("next rung", lambda read: rung(read.value)),
+    ("Leg", "attempts"): ("attempts", _plain),
+    ("Leg", "refusals"): ("refusals", _plain),
+    ("Leg", "requotes"): ("re-quotes", _plain),
+    ("Leg", "busy"): ("order", _yes("may still fill", "none that may fill")),
+    ("Leg", "held"): ("held back", _yes("yes", "no")),
+    ("Leg", "sibling"): ("other leg", _yes("there is one", "none")),
+    ("Leg", "retrying"): ("retry of a stuck leg", _yes("yes", "no")),
+    ("Leg", "start_qty"): ("held at the start", _base),
+    ("Close", "urgency"): ("urgency", _plain),
+    ("Close", "withdrawing"): ("being withdrawn", _yes("yes", "no")),
+    ("Close", "agreed"): ("agreeing reads", _plain),
+    ("Close", "rounds"): ("rounds so far", _plain),
+    ("Close", "written_off"): ("written off", _yes("yes", "no")),
+    ("Close", "spread_waived"): ("spread waived", _yes("yes", "no")),
+    ("Order", "cum"): ("filled", _units),
+    ("Order", "qty"): ("of", _units),
+    ("Order", "open_qty"): ("may still fill", _units),
+    ("Order", "acked"): ("ever acknowledged", _yes("yes", "no")),
+    ("Order", "alive"): ("order {id}", _yes("may fill", "dead")),
+    ("Order", "cancel_wanted"): ("cancel wished", _yes("yes", "no")),
+    ("Order", "state"): ("order", _plain),
+    ("Order", "post_only"): ("post-only", _yes("yes", "no")),
+    ("Order", "booked"): ("booked price", lambda read: price(read.value, read.owner.instrument)),
+    ("Order", "price"): ("order price", lambda read: price(read.value, read.owner.instrument)),
+    ("Order", "read_after"): ("trades read since", _yes("yes", "no")),
+    ("Holding", "qty"): ("believed {key}", _base),
+    ("Holding", "read_qty"): ("venue holds {key}", _base),
+    ("Holding", "read_ok"): ("read complete", _yes("yes", "no")),
+    ("Holding", "read_equal"): ("equal reads", _plain),
+    ("Holding", "foreign"): ("foreign orders {key}", _yes("yes", "none")),
+    ("Session", "trusted"): ("venue {id}", _yes("trusted", "not trusted")),
+    ("Session", "mode"): ("mode", _plain),
+    ("Env", "halted"): ("halted", _yes("yes", "no")),
+    ("Instrument", "min_qty"): ("min_qty", lambda read: quantity(read.value, read.owner)),
+    ("OrderReported", "path"): ("by", _plain),
+}
+_OF_VENUE = "venues.NAME."
+#: Values of a book come as ticks of its instrument, which the book itself does not know.
+_QUOTES = ("bid", "ask", "mark")
+
+
+def said(reads: Sequence[Read], rules_of: Callable[[Any], Instrument | None]) -> list[str]:
+    """What a guard read, in the order of reading: settings by their key, the rest by its name."""
+    found: dict[str, None] = {}
+    for read in reads:
+        text = _said(read, rules_of)
+        if text:
+            found.setdefault(text)
+    return list(found)
+
+
+def _said(read: Read, rules_of: Callable[[Any], Instrument | None]) -> str:
+    key = known().get((read.kind, read.name))
+    if key is not None:
+        name = key.path
+        if name.startswith(_OF_VENUE):
+            name = f"{name.rpartition('.')[2]} of the venue"
+        return f"{name} = {shown(key, read.value)}"
+    if read.kind == "Book" and read.name in _QUOTES:
+        rules = rules_of(read.owner)
+        return f"{read.name} {price(read.value, rules)}" if rules is not None else ""
+    entry = _VALUES.get((read.kind, read.name))
+    if entry is None:
+        return ""
+    name, show = entry
+    owner = read.owner
+    rules = owner.instrument if isinstance(owner, Holding | Leg | Order) else None
+    named = name.format(id=getattr(owner, "id", ""), key=rules.key if rules is not None else "")
+    return f"{named} {show(read)}"
+
+
+def held(asked: Iterable[Asked]) -> list[Asked]:
+    """The guards of the row that was taken: those after the last one that did not hold."""
+    found: list[Asked] = []
+    for each in asked:
+        found = [*found, each] if each.held else []
+    return found
+
+
+def owner_of(model: Any) -> Close | None:
+    """The close that a machine belongs to, if it belongs to one."""
+    if isinstance(model, Order):
+        model = model.leg
+    if isinstance(model, Leg):
+        model = model.close
+    return model if isinstance(model, Close) else None

@@ -1,0 +1,453 @@
+"""A recorded close reads as a story: timeline, sequence, picture, one sentence per transition.
+
+C01 and C02 of the catalogue are told from their scenarios, another close from a real `unwind run`.
+Damaged, foreign and incomplete journals are refused with the first record that is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from engine.journal import read_journal
+from engine.recovery import SESSION_SUFFIX
+from engine.story import sequence, timeline
+from engine.story.command import FORMATS, replay, trace, why
+from engine.story.picture import svg
+from engine.story.reasons import reasons
+from engine.story.replay import Replay
+from engine.story.story import Story, Subject, only_close, tell
+from engine.story.tape import Tape, TapeError, open_tape
+from machines.core import TABLES
+from tests.live_engine import LiveEngine, config_text
+from tests.scenario_files import DIRECTORY
+
+C01 = DIRECTORY / "c01_unequal_legs.toml"
+C02 = DIRECTORY / "c02a_race_two_counters.toml"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def c01() -> Story:
+    return tell(open_tape(C01), Subject("zec"))
+
+
+@pytest.fixture(scope="module")
+def c02() -> Story:
+    return tell(open_tape(C02), Subject("zec"))
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> LiveEngine:
+    """What one run of the real process left."""
+    engine = LiveEngine(tmp_path_factory.mktemp("live"), config_text())
+    assert engine.call("run").returncode == 0
+    return engine
+
+
+@pytest.fixture
+def copied(live: LiveEngine, tmp_path: Path) -> Path:
+    """A copy of that run's journal with its session file, as one file."""
+    path = tmp_path / "journal.db"
+    with (
+        closing(sqlite3.connect(live.paths.journal)) as source,
+        closing(sqlite3.connect(path)) as copy,
+    ):
+        source.backup(copy)
+    session = live.paths.journal.with_name(live.paths.journal.name + SESSION_SUFFIX)
+    shutil.copy(session, path.with_name(path.name + SESSION_SUFFIX))
+    return path
+
+
+def told(story: Story, width: int = 120, *, everything: bool = False) -> list[str]:
+    return [line.text for line in timeline.lines(story, width, everything=everything)]
+
+
+def squeezed(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+# ---------------------------------------------------------------- the timeline
+
+
+def test_c01_reads_as_the_race_that_it_was(c01: Story) -> None:
+    text = squeezed(told(c01))
+    story = [
+        "timeline asks to close zec: SEVERE_EROSION",
+        "> place aster:ZEC#1: buy 2.332 @ 514.38 post-only reduce-only",
+        "aster:ZEC#1 is EXPIRED, 0 of 2.332 filled",
+        "aster:ZEC#2 fills 1.585 @ 514.44 as maker, 2.332 of 2.332",
+        "leg lighter:ZEC passive_limit > withdrawing close zec asks for aggressive_limit",
+        "> cancel lighter:ZEC#3",
+        "the cancel of lighter:ZEC#3 is refused: UNKNOWN_ORDER",
+        "leg lighter:ZEC withdrawing > doubtful",
+        "lighter:ZEC#3 is FILLED, 2.311 of 2.311 filled",
+        "= left: aster:ZEC 0, lighter:ZEC 0; naked 0",
+        "close zec reconciling > reconciled two equal reads of every venue confirm it",
+        "zec: flat in 4.1 s",
+    ]
+    at = -1
+    for sentence in story:
+        found = text.find(sentence, at + 1)
+        assert found > at, sentence
+        at = found
+
+
+def test_c02_ends_flat_although_the_cancel_lost_the_race(c02: Story) -> None:
+    text = squeezed(told(c02))
+    assert "DIVERGENCE_FLIPPED" in text
+    assert "close zec reconciling > reconciled" in text
+    assert "zec: flat in " in text
+
+
+def test_a_timeline_shows_every_order_change_of_state_and_alarm(c01: Story) -> None:
+    text = squeezed(told(c01))
+    for step in c01.steps:
+        for move in step.moves:
+            if move.moves and move.transition.dest != "sent":
+                assert f"{move.transition.source} > {move.transition.dest}" in text
+    placed = [order.id for close in c01.core.closes.values() for leg in close.legs
+              for order in leg.orders]  # fmt: skip
+    assert placed
+    for order in placed:
+        assert f"> place {order}: " in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_a_timeline_fits_the_terminal(c01: Story, width: int) -> None:
+    assert max(map(len, told(c01, width))) <= width
+
+
+def test_everything_tells_rows_that_keep_their_state(c01: Story) -> None:
+    assert len(told(c01, everything=True)) > len(told(c01))
+    assert "read " in squeezed(told(c01, everything=True))
+
+
+def test_an_order_a_position_and_a_venue_have_stories_of_their_own() -> None:
+    tape = open_tape(C01)
+    order = squeezed(told(tell(tape, Subject("lighter:ZEC#3"))))
+    assert "cancelling > unknown" in order
+    assert "> cancel lighter:ZEC#3" in order
+    assert "> place lighter:ZEC#3: " in order
+    assert "> place aster" not in order
+    position = squeezed(told(tell(tape, Subject("aster:ZEC"))))
+    assert "aster:ZEC#2 fills 0.087" in position
+    assert "> cancel lighter:ZEC#3" not in position
+    venue = squeezed(told(tell(tape, Subject("lighter"))))
+    assert "session lighter syncing > live" in venue
+
+
+def test_the_second_close_of_a_pair_is_told_apart() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("ladder_withdrawn_while_waiting.toml")))
+    pair = only_close(tape)
+    first, second = (tell(tape, Subject(f"{pair}@{number}")) for number in (1, 2))
+    assert "number 1 in" in first.title
+    assert "number 2 in" in second.title
+    assert first.steps[-1].seq < second.steps[-1].seq
+    assert tell(tape, Subject(pair)).title == second.title, "without a number, the last one"
+    with pytest.raises(TapeError, match="was closed 2 times only"):
+        tell(tape, Subject(f"{pair}@3"))
+
+
+# ---------------------------------------------------------------- reasons
+
+
+def test_every_transition_has_one_sentence_with_its_cause(c01: Story) -> None:
+    sentences = reasons(c01)
+    moves = [move for step in c01.steps for move in step.moves if move.moves]
+    assert len(sentences) >= len(moves)
+    for each in sentences:
+        assert re.match(r"\d+\.\d{3} s: (close|leg|order|session) \S+ (goes from|stays) ", each)
+        assert " because " in each
+        assert each.endswith(".")
+
+
+def test_the_values_that_decided_stand_under_their_configuration_key(c01: Story) -> None:
+    first = reasons(c01)[0]
+    assert "close zec goes from preparing to passive_limit" in first
+    assert "timeline asks to close zec: SEVERE_EROSION" in first
+    assert "close.passive_limit.timeout_s = " in first
+    placed = next(each for each in reasons(c01) if "will place aster:ZEC#1" in each)
+    assert "remaining 2.332" in placed
+    assert "bid 514.38" in placed
+    assert "close.passive_limit.price = own_touch" in placed
+
+
+def test_the_hedge_is_explained_by_the_leg_that_closed(c01: Story) -> None:
+    (hedge,) = [each for each in reasons(c01) if "from passive_limit to withdrawing" in each]
+    assert "close zec asks for aggressive_limit, as one leg is closed" in hedge
+    assert "aster:ZEC#2 fills 1.585 @ 514.44" in hedge
+
+
+def test_everything_explains_rows_that_keep_their_state(c01: Story) -> None:
+    assert len(reasons(c01, everything=True)) > len(reasons(c01))
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def test_the_sequence_has_the_legs_the_venues_and_what_passes_between(c01: Story) -> None:
+    text = sequence.mermaid(c01)
+    head, _, body = text.partition("sequenceDiagram\n")
+    assert head == f"---\ntitle: {msgspec.json.encode(c01.title).decode()}\n---\n"
+    names = dict(re.findall(r"participant (p\d) as (.*)", body))
+    assert list(names.values()) == [
+        "people", "close zec", "leg aster:ZEC", "leg lighter:ZEC", "venue aster", "venue lighter",
+    ]  # fmt: skip
+    by_name = {name: short for short, name in names.items()}
+    leg, venue = by_name["leg lighter:ZEC"], by_name["venue lighter"]
+    assert f"  {leg}->>{venue}: cancel lighter:ZEC#35;3" in body
+    assert f"  {venue}-->>{leg}: 4.000 the cancel of lighter:ZEC#35;3 is refused" in body
+    assert f"  {by_name['close zec']}->>{leg}: escalate aggressive_limit" in body
+    assert f"  Note over {leg}: withdrawing > doubtful" in body
+    for line in body.splitlines():
+        assert ";" not in line.replace("#35;", ""), "a semicolon would end the statement"
+
+
+def test_the_picture_shows_orders_fills_states_and_what_is_naked(c01: Story) -> None:
+    tree = ElementTree.fromstring(svg(c01))  # noqa: S314 - our own
+    assert tree.tag == f"{SVG}svg"
+    hints = [each.text or "" for each in tree.iter(f"{SVG}title")]
+    assert hints[0] == c01.title
+    placed = [each for each in hints if ": place " in each]
+    assert len(placed) == 5
+    fills = [each for each in hints if "fills" in each or "fill " in each]
+    assert any("1.585" in each for each in fills)
+    words = [each.text for each in tree.iter(f"{SVG}text")]
+    assert {"aster:ZEC", "lighter:ZEC"} <= set(words)
+    width = float(tree.get("width", "0"))
+    for line in tree.iter(f"{SVG}line"):
+        assert 0 <= float(line.get("x1", "0")) <= width
+        assert 0 <= float(line.get("x2", "0")) <= width
+
+
+# ---------------------------------------------------------------- replay
+
+
+@pytest.mark.parametrize("file", [C01, C02])
+def test_a_scenario_is_replayed_to_the_same_state(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replay(file, None, None, step=False, hashes=False) == 0
+    printed = capsys.readouterr().out
+    assert "close zec: reconciled, flat" in printed
+    assert "every hash, number and intent agrees" in printed
+
+
+def test_a_replay_stops_at_any_record(capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(C01, 14, None, step=False, hashes=False) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("state after record 14, digest ")
+    assert "close zec: passive_limit" in printed
+    assert "order aster:ZEC#1: " in printed
+    assert replay(C01, 999, None, step=False, hashes=False) == 2
+    assert "--until 999: the recording ends at record 37" in capsys.readouterr().err
+
+
+def test_stepping_shows_the_fact_the_rows_and_the_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert replay(C01, 12, None, step=True, hashes=False) == 0
+    printed = capsys.readouterr().out
+    assert "timeline asks to close zec: SEVERE_EROSION" in printed
+    assert "leg aster:ZEC: start: idle > passive_limit" in printed
+    assert "> place aster:ZEC#1: buy 2.332 @ 514.38" in printed
+
+
+def test_a_recording_has_the_same_digest_at_every_record_each_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = []
+    for _ in range(2):
+        assert replay(C02, None, None, step=False, hashes=True) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    digests = [line.split()[1] for line in texts[0].splitlines()[:-1]]
+    assert len(set(digests)) > len(digests) // 2
+
+
+# ---------------------------------------------------------------- a run of the real process
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+def test_a_close_of_a_run_is_told_from_its_journal(
+    live: LiveEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trace("eth", None, live.config, "text", None, everything=False) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "asks to close eth: TAKE_PROFIT" in printed
+    assert "time 0 is 20" in printed, "a journal knows the wall clock"
+    assert "> place one:ETH#1: sell 0.5 @ " in printed
+    assert "close eth reconciling > reconciled" in printed
+    assert "eth: flat in " in printed
+    assert why("eth", None, live.config, everything=False) == 0
+    sentences = " ".join(capsys.readouterr().out.split())
+    assert "close eth goes from preparing to passive_limit" in sentences
+    assert "close.passive_limit.timeout_s = 0.4" in sentences, "the values of that run"
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+def test_a_replay_comes_to_the_state_that_the_engine_had(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert replay(copied, None, None, step=False, hashes=False) == 0
+    printed = capsys.readouterr().out
+    assert "close eth: reconciled, flat, TAKE_PROFIT" in printed
+    count = len(list(read_journal(copied)))
+    assert f"{count} records folded, 1 process start; every hash" in printed
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+@pytest.mark.parametrize("kind", [each for each in FORMATS if each != "text"])
+def test_a_story_is_written_to_a_file(
+    live: LiveEngine, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / f"eth.{kind}"
+    assert trace("eth", None, live.config, kind, out, everything=False) == 0
+    assert capsys.readouterr().out == f"written to {out}\n"
+    text = out.read_text(encoding="utf-8")
+    assert "one:ETH#1" in text.replace("#35;", "#")
+    assert "http://" not in text.replace("http://www.w3.org/", ""), "opens without a network"
+    assert "https://" not in text
+
+
+# ---------------------------------------------------------------- what cannot be told
+
+
+def altered(path: Path, seq: int) -> None:
+    """Change one bit in the batch that holds a record."""
+    where = "WHERE first_seq <= ? AND last_seq >= ?"
+    with closing(sqlite3.connect(path)) as connection:
+        (body,) = connection.execute(f"SELECT body FROM journal {where}", (seq, seq)).fetchone()  # noqa: S608
+        changed = bytes(body[:-1]) + bytes([body[-1] ^ 1])
+        connection.execute(f"UPDATE journal SET body = ? {where}", (changed, seq, seq))  # noqa: S608
+        connection.commit()
+
+
+def first_bad(printed: str) -> int:
+    found = re.search(r"^first bad record: (\d+); before it, (\d+) records are intact$", printed,
+                      re.MULTILINE)  # fmt: skip
+    assert found, printed
+    assert int(found[1]) == int(found[2]) + 1
+    return int(found[1])
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+def test_an_altered_record_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    altered(copied, 30)
+    assert replay(copied, None, None, step=False, hashes=False) == 1
+    printed = capsys.readouterr().err
+    assert "was altered; restore a copy" in printed
+    assert 20 < first_bad(printed) <= 30
+    assert trace("eth", copied, Path("config.toml"), "text", None, everything=False) == 1
+    assert "first bad record" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+def test_a_record_that_is_missing_is_named(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(copied)) as connection:
+        connection.execute("DELETE FROM journal WHERE first_seq <= 25 AND last_seq >= 25")
+        connection.commit()
+    assert replay(copied, None, None, step=False, hashes=False) == 1
+    assert first_bad(capsys.readouterr().err) <= 25
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+def test_a_file_with_overwritten_pages_is_refused(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(copied.read_bytes())
+    data[8192:12288] = b"\xff" * 4096
+    copied.write_bytes(data)
+    assert replay(copied, None, None, step=False, hashes=False) == 1
+    printed = capsys.readouterr().err
+    assert "restore a copy" in printed
+    first_bad(printed)
+
+
+@pytest.mark.slow  # the real process runs once for all tests here
+def test_a_journal_without_its_session_file_needs_its_configuration(
+    copied: Path, live: LiveEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied.with_name(copied.name + SESSION_SUFFIX).unlink()
+    assert replay(copied, None, None, step=False, hashes=False) == 2
+    assert "name the configuration of that time with --config" in capsys.readouterr().err
+    assert replay(copied, None, live.config, step=False, hashes=False) == 0
+    assert "close eth: reconciled, flat" in capsys.readouterr().out
+
+
+def test_a_database_of_another_program_is_refused(
+    tmp_path: Path, live: LiveEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bookmarks.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+        connection.commit()
+    assert replay(path, None, live.config, step=False, hashes=False) in (1, 2)
+    assert str(path) in capsys.readouterr().err
+
+
+def test_a_text_file_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("sell everything", encoding="utf-8")
+    assert replay(path, None, None, step=False, hashes=False) == 2
+    assert "is neither a journal nor a scenario" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("subject", "file", "kind", "text"),
+    [
+        ("zec", "nowhere.db", "text", "nowhere.db: there is no such file"),
+        ("gold", str(C01), "text", "'gold': nothing of that name is in this recording; pairs: zec"),
+        ("zec@0", str(C01), "text", "write NAME@n for the n-th close of a pair"),
+        ("zec@7", str(C01), "text", "was closed 1 times only"),
+        ("zec", str(C01), "gif", "--format gif: allowed: text, mermaid, svg, html"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_what_there_is(
+    subject: str, file: str, kind: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = trace(subject, Path(file), Path("config.toml"), kind, None, everything=False)
+    assert status == 2
+    assert text in capsys.readouterr().err
+
+
+def test_without_a_journal_the_error_says_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(config_text(), encoding="utf-8")
+    assert trace("eth", None, config, "text", None, everything=False) == 2
+    assert "there is no journal yet; run unwind run first" in capsys.readouterr().err
+
+
+def test_a_catalogue_id_names_its_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert trace("C01", None, Path("config.toml"), "mermaid", None, everything=False) == 0
+    assert "C01 Unequal legs" in capsys.readouterr().out
+    assert why("c02", None, Path("config.toml"), everything=False) == 0
+    printed = capsys.readouterr()
+    assert "c02b_race_bare.toml" in printed.err, "there are two of it"
+    assert "DIVERGENCE_FLIPPED" in printed.out
+
+
+# ---------------------------------------------------------------- looking changes nothing
+
+
+def test_a_core_that_is_looked_at_comes_to_the_same_state() -> None:
+    tape = open_tape(C02)
+    events = {model: table.events for model, table in TABLES.items()}
+    story = tell(tape, Subject("zec"))
+    assert {model: table.events for model, table in TABLES.items()} == events
+    plain = Replay(tape)
+    plain.run(None)
+    watched = Replay(Tape(tape.name, lambda: story.core, lambda: iter(()), tape.origin))
+    assert watched.digest() == plain.digest()
