@@ -110,6 +110,67 @@ def check_config(
 # ---------------------------------------------------------------- machines and recordings
 
 
+@app.command(epilog=_CODES)
+def diagram(
+    machine: Annotated[
+        list[str] | None, typer.Option("--machine", help="This one alone; may be repeated.")
+    ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="mermaid (default), dot, svg, png, md, html, json, all; repeatable."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write into.")] = None,
+    coverage: Annotated[
+        list[Path] | None,
+        typer.Option("--coverage", help="Scenario files or folders: count the rows they take."),
+    ] = None,
+    journal: Annotated[
+        list[Path] | None, typer.Option("--journal", help="Journals: count the rows they took.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option("--against", help="Say what changed against a revision or folder.")
+    ] = "",
+    loops: Annotated[
+        bool, typer.Option("--loops", help="Also draw rows that keep their state.")
+    ] = False,
+    unfolded: Annotated[
+        bool, typer.Option("--unfolded", help="One arrow per pair of states, no frames folded.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Fail when docs/machines is stale.")
+    ] = False,
+    lint: Annotated[
+        bool, typer.Option("--lint", help="Check the tables, and a small world exhaustively.")
+    ] = False,
+    facts: Annotated[
+        int, typer.Option("--facts", min=1, max=8, help="Facts in a row in the small world.")
+    ] = 6,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration whose values html shows.")
+    ] = None,
+) -> None:
+    """Draw the state machines, count which rows are taken, compare and check them."""
+    from engine.diagrams.command import Wanted, main  # noqa: PLC0415 - heavy
+
+    wanted = Wanted(
+        machine or [],
+        kinds or [],
+        out,
+        config,
+        coverage or [],
+        journal or [],
+        against,
+        loops,
+        unfolded,
+        check,
+        lint,
+        facts,
+    )
+    raise typer.Exit(main(wanted))
+
+
 _SUBJECT = "A pair (NAME@2 for its second close), a position v:s, an order v:s#n, or a venue."
 _FILE = "A journal, or a scenario (.toml); the configured journal if left out."
 Recording = Annotated[Path | None, typer.Option("--file", help=_FILE)]

@@ -20,13 +20,14 @@ Stays = dict[tuple[str, str], list[int]]
 class Taken:
     """Rows taken and spans of time in states.
 
-    A stay counts when it ends; the first one of a machine counts only where its begin was seen.
+    A stay counts when it ends, and only where its begin was seen: neither the first one of a
+    machine does, nor that of one which took the name of another.
     """
 
     def __init__(self) -> None:
         self.rows: Rows = Counter()
         self.stays: Stays = {}
-        self._since: dict[tuple[str, str], int] = {}
+        self._since: dict[tuple[str, str], tuple[str, int]] = {}
 
     def take(self, trace: Iterable[Transition]) -> None:
         """Count the transitions of one step."""
@@ -35,10 +36,10 @@ class Taken:
             rows[machine, row] += 1
             if source == dest:
                 continue
-            entered = since.get((machine, identity))
-            if entered is not None:
+            state, entered = since.get((machine, identity), ("", 0))
+            if state == source:
                 self.stays.setdefault((machine, source), []).append(at - entered)
-            since[machine, identity] = at
+            since[machine, identity] = (dest, at)
 
     def add(self, other: Taken) -> None:
         """Add what another run took."""

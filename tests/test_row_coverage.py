@@ -1,25 +1,33 @@
-"""Every row of every table is taken by some scenario or by a test that takes it alone.
+"""Every row of every table is taken by some scenario, or says itself why none can.
 
-The scenario files are run once for all tests here, and the row tests of the four machines are run
-again with their rows counted, so that it does not matter which tests ran before. A row that nothing
-takes fails, unless it is exempt for a reason that is written down.
+The scenario files are run once for all tests here. Rows with an excuse are taken by a test of their
+own: the row tests of the four machines are run again with their rows counted, so that it does not
+matter which tests ran before.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections import Counter
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
-from engine.simulation import coverage
+from engine.diagrams import coverage
+from engine.diagrams.arrows import moving_arrows
+from engine.diagrams.command import Wanted, main
+from engine.diagrams.coverage import Coverage
+from engine.diagrams.docs import Docs, RowDoc
+from engine.simulation.scenario import ScenarioError
+from engine.taken import Taken
+from machines.table import Transition
+from machines.types import NS
 from tests import rows, test_close_rows, test_leg_rows, test_order_rows, test_session_rows
 from tests.scenario_files import DIRECTORY
 
-#: Rows that nothing takes, by label in the order of the tables, and why that is right.
-EXEMPT: dict[str, str] = {}
 ROW_TESTS = (test_order_rows, test_leg_rows, test_close_rows, test_session_rows)
 
 
@@ -47,69 +55,199 @@ def play(module: ModuleType) -> None:
 
 
 @pytest.fixture(scope="session")
-def by_scenarios() -> Counter[tuple[str, int]]:
-    return coverage.measure(coverage.scenario_files(DIRECTORY))
+def by_scenarios() -> Coverage:
+    return coverage.of_scenarios(coverage.scenario_files(DIRECTORY))
 
 
-@pytest.fixture(scope="session")
-def by_tests() -> Counter[tuple[str, int]]:
-    rows.TAKEN.clear()
-    for module in ROW_TESTS:
-        play(module)
-    return Counter(rows.TAKEN)
-
-
-@pytest.mark.slow  # runs every scenario file and all row tests once
-def test_every_row_that_is_not_exempt_is_taken_and_no_other_is_exempt(
-    by_scenarios: Counter[tuple[str, int]], by_tests: Counter[tuple[str, int]]
-) -> None:
-    assert coverage.untaken(by_scenarios + by_tests) == list(EXEMPT)
+# ---------------------------------------------------------------- the tables that run
 
 
 @pytest.mark.slow  # runs every scenario file
-def test_scenarios_reach_every_state_of_every_machine(
-    by_scenarios: Counter[tuple[str, int]],
+def test_every_row_is_taken_by_a_scenario_or_says_why_none_can(
+    docs: Docs, by_scenarios: Coverage
 ) -> None:
+    assert coverage.findings(docs, by_scenarios.taken.rows) == []
+
+
+@pytest.mark.slow  # runs all row tests
+def test_a_row_that_no_scenario_takes_is_taken_by_a_test_of_its_own(docs: Docs) -> None:
+    rows.TAKEN.clear()
+    for module in ROW_TESTS:
+        play(module)
+    alone = Counter(rows.TAKEN)
+    missing = [
+        coverage.label(machine, row)
+        for machine, row in coverage.never_taken(docs, alone)
+        if row.untaken
+    ]
+    assert missing == []
+
+
+@pytest.mark.slow  # runs every scenario file
+def test_scenarios_reach_every_state_of_every_machine(docs: Docs, by_scenarios: Coverage) -> None:
     entered = {
-        (table.name, table.rows[number].dest)
-        for table in coverage.tables()
-        for number in range(len(table.rows))
-        if by_scenarios[table.name, number]
+        (machine.name, row.dest)
+        for machine in docs.machines
+        for row in machine.rows
+        if by_scenarios.count(machine.name, row.number)
     }
     states = {
-        (table.name, state)
-        for table in coverage.tables()
-        for state in table.states
-        if state != table.initial
+        (machine.name, state.name)
+        for machine in docs.machines
+        for state in machine.states
+        if state.name != machine.initial
     }
     assert states - entered == {("close", "quarantined")}, "only a bug of ours leads there"
 
 
-def test_the_report_lists_every_row_with_how_often_it_was_taken() -> None:
-    order = coverage.tables()[0]
-    text = coverage.report({("order", 0): 7})
-    lines = text.splitlines()
-    assert lines[0] == f"order: 1 of {len(order.rows)} rows taken"
-    assert lines[1].split() == ["7", *coverage.label(order, order.rows[0]).split()]
-    assert len(lines) == sum(1 + len(table.rows) for table in coverage.tables())
+# ---------------------------------------------------------------- judging
 
 
-def test_a_row_that_was_never_taken_is_named() -> None:
-    taken = {
-        (table.name, number): 1
-        for table in coverage.tables()
-        for number in range(len(table.rows))
-        if (table.name, number) != ("session", 0)
-    }
-    assert coverage.untaken(taken) == ["session: opened: connecting > syncing"]
+def with_row(docs: Docs, machine: str, number: int, **change: Any) -> Docs:
+    found = docs.machine(machine)
+    changed = list(found.rows)
+    changed[number] = msgspec.structs.replace(changed[number], **change)
+    other = msgspec.structs.replace(found, rows=tuple(changed))
+    return msgspec.structs.replace(
+        docs, machines=tuple(other if each.name == machine else each for each in docs.machines)
+    )
 
 
-def test_the_command_line_reports_on_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+def all_taken(docs: Docs) -> Counter[tuple[str, int]]:
+    return Counter(
+        {
+            (machine.name, row.number): 1
+            for machine in docs.machines
+            for row in machine.rows
+            if not row.untaken
+        }
+    )
+
+
+def test_a_row_that_was_never_taken_is_a_finding(docs: Docs) -> None:
+    taken = all_taken(docs)
+    assert coverage.findings(docs, taken) == []
+    del taken["session", 0]
+    (finding,) = coverage.findings(docs, taken)
+    assert finding == (
+        "session: opened: connecting > syncing: no scenario takes it; write one, or say in the row "
+        "why none can"
+    )
+    excused = with_row(docs, "session", 0, untaken="the link opens before anything is simulated")
+    assert coverage.findings(excused, taken) == []
+
+
+def test_an_excuse_ends_when_a_scenario_takes_the_row(docs: Docs) -> None:
+    excused = with_row(docs, "session", 0, untaken="cannot happen")
+    (finding,) = coverage.findings(excused, all_taken(docs))
+    assert finding.endswith("is taken, yet says 'cannot happen'")
+
+
+def test_an_excuse_ends_with_the_kind_of_fault_that_it_rests_on(
+    docs: Docs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = all_taken(docs)
+    del taken["session", 0]
+    excused = with_row(docs, "session", 0, untaken="fault power_cut: nothing else drops a link")
+    assert coverage.findings(excused, taken) == []
+    monkeypatch.setattr(coverage, "BUILT", coverage.BUILT | {"power_cut"})
+    (finding,) = coverage.findings(excused, taken)
+    assert finding.endswith("the fault power_cut can be produced now; write a scenario with it")
+
+
+def test_an_excuse_says_more_than_a_word(docs: Docs) -> None:
+    excuses = {row.untaken for machine in docs.machines for row in machine.rows if row.untaken}
+    for excuse in excuses:
+        assert len(excuse.split()) > 3, excuse
+        assert coverage.fault_of(RowDoc(0, "", "", "", untaken=excuse)) != "kind"
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def moved(at: int, name: str, source: str, dest: str, row: int = 0) -> Transition:
+    return Transition(at * NS, "leg", name, "go", source, dest, row)
+
+
+def test_a_stay_lasts_from_entering_to_leaving() -> None:
+    taken = Taken()
+    taken.take([moved(1, "x", "idle", "market", 7)])
+    taken.take([moved(3, "x", "market", "market", 8), moved(5, "x", "market", "done", 9)])
+    assert taken.rows == {("leg", 7): 1, ("leg", 8): 1, ("leg", 9): 1}
+    assert taken.stays == {("leg", "market"): [4 * NS]}
+
+
+def test_who_takes_a_name_over_does_not_inherit_a_stay() -> None:
+    taken = Taken()
+    taken.take([moved(1, "x", "market", "done"), moved(9, "x", "idle", "market")])
+    assert taken.stays == {}
+
+
+def test_two_files_add_up() -> None:
+    first, second = Taken(), Taken()
+    for taken, end in ((first, 3), (second, 6)):
+        taken.take([moved(1, "x", "idle", "market"), moved(end, "x", "market", "done")])
+    first.add(second)
+    measured = Coverage(judges=True, taken=first)
+    assert measured.count("leg", 0) == 4
+    assert measured.stay("leg", "market") == (int(3.5 * NS), 5 * NS)
+    assert measured.stay("leg", "idle") is None
+
+
+def test_the_report_counts_rows_and_lists_those_never_taken(docs: Docs) -> None:
+    taken = Taken()
+    taken.rows["order", 0] = 7
+    taken.stays["order", "live"] = [NS // 2, NS, 400 * NS]
+    lines = coverage.report(docs, Coverage(judges=True, taken=taken)).splitlines()
+    order = docs.machine("order")
+    assert lines[0] == f"order: 1 of {len(order.rows)} rows taken, 7 times in all"
+    assert lines[1] == "    live: median 1 s, longest 400 s"
+    assert f"rows never taken: {sum(len(m.rows) for m in docs.machines) - 1}" in lines
+    assert any(line.strip() == coverage.label(order, order.rows[1]) for line in lines)
+    assert not any(line.strip() == coverage.label(order, order.rows[0]) for line in lines)
+
+
+def test_a_scenario_without_its_recording_is_left_out_and_named(tmp_path: Path, docs: Docs) -> None:
+    file = tmp_path / "recorded.toml"
+    text = (DIRECTORY.parent / "real/btc_usdm_spot.toml").read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
+    measured = coverage.of_scenarios([file])
+    assert measured.skipped == [f"{file}: its recorded market is not on this machine"]
+    assert coverage.report(docs, measured).endswith(f"left out: {measured.skipped[0]}\n")
+
+
+def test_a_scenario_with_a_mistake_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text('name = "x"\ncolour = "red"\n', encoding="utf-8")
+    with pytest.raises(ScenarioError, match="colour"):
+        coverage.of_scenarios(coverage.scenario_files(tmp_path))
+
+
+# ---------------------------------------------------------------- overlaying
+
+
+def test_arrows_show_how_often_and_states_how_long(docs: Docs) -> None:
+    order = docs.machine("order")
+    arrows = moving_arrows(order)
+    first, other = arrows[0], arrows[1]
+    taken = Taken()
+    taken.rows["order", first.rows[0]] = 1200
+    taken.stays["order", "live"] = [2 * NS]
+    overlay = coverage.overlay(order, arrows, Coverage(judges=True, taken=taken))
+    assert overlay.arrows[first.number].note.startswith("1200x")
+    assert overlay.arrows[first.number].color in coverage.HEAT
+    assert overlay.arrows[other.number].dashed
+    assert overlay.states["live"].note == "2 s, at most 2 s"
+    assert "pending" not in overlay.states
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command_counts_one_file_and_fails_for_rows_never_taken(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     file = next(DIRECTORY.rglob("c56_*.toml"))
-    assert coverage.main([str(file)]) == 0
-    assert "rows taken" in capsys.readouterr().out
-
-
-def test_the_command_line_wants_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert coverage.main([]) == 2
-    assert "usage" in capsys.readouterr().err
+    assert main(Wanted(scenarios=[file])) == 1
+    printed = capsys.readouterr().out
+    assert "rows taken" in printed
+    assert "no scenario takes it; write one, or say in the row why none can" in printed
