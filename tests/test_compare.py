@@ -204,11 +204,9 @@ def test_a_guard_that_computes_something_else_is_shown_with_its_code(
     assert f"    -{line.strip().replace('>=', '>')}\n    +{line.strip()}\n" in text
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 @pytest.mark.slow  # takes a revision out of a repository and reads it
 def test_a_revision_of_a_repository_is_read(tmp_path: Path, docs: Docs) -> None:
-    row = "terminal=True"
-    source = (ROOT / "machines/order.py").read_text(encoding="utf-8")
-    assert row in source
     shutil.copytree(
         ROOT / "machines", tmp_path / "machines", ignore=shutil.ignore_patterns("__pycache__")
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tarfile
 import tempfile
 from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import msgspec
 
@@ -67,7 +67,7 @@ def read_json(path: Path) -> Docs:
 def _take_out(revision: str, repository: Path, into: Path) -> None:
     if revision.startswith("-"):
         raise RevisionError(f"{revision!r} is no revision")
-    command = ["git", "-C", str(repository), "archive", "--format=tar", revision, "machines"]
+    command = ["git", "-C", str(repository), "archive", "--format=zip", revision, "machines"]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_WAIT_S)  # noqa: S603 - fixed program
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -79,8 +79,8 @@ def _take_out(revision: str, repository: Path, into: Path) -> None:
             f"{revision}: is neither a directory nor a revision of {repository} that has machines "
             f"({said})"
         )
-    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-        archive.extractall(into, filter="data")
+    with ZipFile(BytesIO(done.stdout)) as archive:
+        archive.extractall(into)
 
 
 def _described(directory: Path) -> Docs:
