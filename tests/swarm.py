@@ -53,11 +53,15 @@ def scenario_text(seed: int) -> str:
     for _ in range(draws.pick((0, 1, 2, 4))):
         parts.append(_fault(draws, legs))
     if draws.chance(1, 3):
+        at_s, window = draws.between(0, 20), draws.pick(WINDOWS)
+        nth, down_ms = draws.between(1, 4), draws.between(1, 20000)
         parts.append(
-            f'[[timeline]]\nat_s = {draws.between(0, 20)}\nfault = {{ kind = "crash", '
-            f'at = "{draws.pick(WINDOWS)}", nth = {draws.between(1, 4)}, '
-            f"down_ms = {draws.between(1, 20000)} }}\n"
+            f'[[timeline]]\nat_s = {at_s}\nfault = {{ kind = "crash", '
+            f'at = "{window}", nth = {nth}, down_ms = {down_ms} }}\n'
         )
+        if (at_s, window, nth) == (0, "w1", 1):
+            # The request dies with the process, unrecorded; who got no answer asks again.
+            parts.append('[[timeline]]\nat_s = 30\nclose = { pair = "x", reason = "MANUAL" }\n')
     if draws.chance(1, 3):
         parts.append(
             f"[[timeline]]\nat_s = {draws.between(0, 20)}\n"
