@@ -386,21 +386,70 @@ def test_a_journal_without_its_session_file_needs_its_configuration(
 
 
 def test_a_database_of_another_program_is_refused(
-    tmp_path: Path, live: LiveEngine, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bookmarks.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
         connection.commit()
-    assert replay(path, None, live.config, step=False, hashes=False) in (1, 2)
-    assert str(path) in capsys.readouterr().err
-
-
-def test_a_text_file_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("sell everything", encoding="utf-8")
     assert replay(path, None, None, step=False, hashes=False) == 2
-    assert "is neither a journal nor a scenario" in capsys.readouterr().err
+    assert f"{path}: is a database of another program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("notes.txt", b"sell everything", "is neither a journal nor a scenario"),
+        ("picture.db", b"\x89PNG\r\n\x1a\n", "is neither a journal nor a scenario"),
+        ("journal.db", b"", "is empty, so it holds no record"),
+        ("engine.toml", b"[engine]\n", "is a configuration, which records nothing"),
+        ("empty.toml", b"", "name = (missing): must be given"),
+        ("bytes.toml", b"\xff\xfe", "must be UTF-8"),
+    ],
+)
+def test_a_file_of_another_kind_is_no_recording(
+    tmp_path: Path, name: str, content: bytes, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    for verb in (
+        lambda: replay(path, None, None, step=False, hashes=False),
+        lambda: trace("eth", path, Path("config.toml"), "text", None, everything=False),
+        lambda: why("eth", path, Path("config.toml"), everything=False),
+    ):
+        assert verb() == 2
+        printed = capsys.readouterr()
+        assert f"{path}: " in printed.err
+        assert text in printed.err
+        assert not printed.out
+
+
+def test_a_folder_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(tmp_path, None, None, step=False, hashes=False) == 2
+    assert "is a folder; name the journal or the scenario in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_story_cannot_be_written_into_a_folder_that_is_not_there(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "nowhere" / "story"
+    assert trace("zec", C01, Path("config.toml"), kind, out, everything=False) == 2
+    assert capsys.readouterr().err == (
+        f"--out {out}: cannot be written: No such file or directory; "
+        "name a file in a folder that exists\n"
+    )
+
+
+def test_a_timeline_is_written_to_a_file_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "story.txt"
+    assert trace("zec", C01, Path("config.toml"), "text", out, everything=False) == 0
+    assert capsys.readouterr().out == f"written to {out}\n"
+    text = out.read_text(encoding="utf-8")
+    assert "close zec" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(
@@ -408,8 +457,9 @@ def test_a_text_file_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ("zec", "nowhere.db", "text", "nowhere.db: there is no such file"),
         ("gold", str(C01), "text", "'gold': nothing of that name is in this recording; pairs: zec"),
+        ("aster:ZEC#9", str(C01), "text", "there is no such order; there are aster:ZEC#1, "),
         ("zec@0", str(C01), "text", "write NAME@n for the n-th close of a pair"),
-        ("zec@7", str(C01), "text", "was closed 1 times only"),
+        ("zec@7", str(C01), "text", "was closed once only"),
         ("zec", str(C01), "gif", "--format gif: allowed: text, mermaid, svg, html"),
     ],
 )
@@ -428,6 +478,16 @@ def test_without_a_journal_the_error_says_how_to_get_one(
     config.write_text(config_text(), encoding="utf-8")
     assert trace("eth", None, config, "text", None, everything=False) == 2
     assert "there is no journal yet; run unwind run first" in capsys.readouterr().err
+
+
+def test_an_id_that_the_catalogue_lacks_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert trace("C999", None, Path("config.toml"), "text", None, everything=False) == 2
+    assert "C999: no scenario of that id is in tests/scenarios" in capsys.readouterr().err
+
+
+def test_a_catalogue_id_can_be_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(Path("C01"), None, None, step=False, hashes=False) == 0
+    assert "close zec: reconciled, flat" in capsys.readouterr().out
 
 
 def test_a_catalogue_id_names_its_scenario(capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,6 +142,11 @@ class Subject:
                 f"{', '.join(closes) or 'none'}"
             )
         if self.name not in known:
+            mine = [
+                order for order in orders if order.startswith(self.name.partition("#")[0] + "#")
+            ]
+            if "#" in self.name and mine:
+                raise TapeError(f"{self.name}: there is no such order; there are {', '.join(mine)}")
             raise TapeError(
                 f"{self.name!r}: nothing of that name is in this recording; pairs: "
                 f"{', '.join(core.pairs)}; positions: {', '.join(keys)}; venues: "
@@ -156,7 +161,8 @@ def only_close(tape: Tape) -> str:
     )
     if len(found) != 1:
         raise TapeError(
-            f"{tape.name}: closes {', '.join(found) or 'nothing'}; name one, with --file"
+            f"{tape.name}: closes {', '.join(found) or 'nothing'}; name one of them, and the "
+            "recording with --file"
         )
     return next(iter(found))
 
@@ -244,9 +250,8 @@ class _Teller:
             return None, 0
         number = self.subject.nth or len(mine)
         if number > len(mine):
-            raise TapeError(
-                f"{self.subject.text}: {self.subject.name} was closed {len(mine)} times only"
-            )
+            times = "once" if len(mine) == 1 else f"{len(mine)} times"
+            raise TapeError(f"{self.subject.text}: {self.subject.name} was closed {times} only")
         return mine[number - 1]
 
     def _of_close(self, step: Step, close: Close, asked: int) -> bool:
