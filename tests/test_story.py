@@ -20,6 +20,7 @@ from engine.journal import read_journal
 from engine.recovery import SESSION_SUFFIX
 from engine.story import sequence, timeline
 from engine.story.command import FORMATS, replay, trace, why
+from engine.story.page import page
 from engine.story.picture import svg
 from engine.story.reasons import reasons
 from engine.story.replay import Replay
@@ -226,6 +227,33 @@ def test_the_picture_shows_orders_fills_states_and_what_is_naked(c01: Story) -> 
     for line in tree.iter(f"{SVG}line"):
         assert 0 <= float(line.get("x1", "0")) <= width
         assert 0 <= float(line.get("x2", "0")) <= width
+
+
+def test_a_long_title_is_broken_into_lines_and_a_page_shows_it_once(c01: Story) -> None:
+    long = msgspec.structs.replace(c01, title="word " * 60)
+    tree = ElementTree.fromstring(svg(long))  # noqa: S314 - our own
+    words = [each.text or "" for each in tree.iter(f"{SVG}text")]
+    assert sum(line.count("word") for line in words) == 60
+    assert max(map(len, words)) <= 120
+    without = svg(c01, titled=False)
+    assert f">{c01.title}</text>" in svg(c01)
+    assert f">{c01.title}</text>" not in without
+    assert without in page(c01)
+
+
+def test_a_legend_names_the_marks_that_a_panel_has(c01: Story) -> None:
+    tree = ElementTree.fromstring(svg(c01))  # noqa: S314 - our own
+    words = [each.text or "" for each in tree.iter(f"{SVG}text")]
+    assert "● maker fill" in words
+    assert "○ fill, price untold" in words, "the order that its stream told of in one report"
+    assert "● taker fill" not in words
+    assert "◆ market" not in words
+
+
+def test_a_page_of_an_order_has_no_end_of_a_close() -> None:
+    text = page(tell(open_tape(C01), Subject("lighter:ZEC#3")))
+    assert "In the end" not in text
+    assert "cancelling" in text
 
 
 # ---------------------------------------------------------------- replay

@@ -44,6 +44,14 @@ def acts(step: Step, move: Move) -> bool:
     return ("place_order" in names and placed) or ("call_person" in names and alarmed)
 
 
+def raised(step: Step, move: Move) -> bool:
+    """Whether the machine of a row called a person in that step."""
+    return any(
+        isinstance(command, Alarm) and command.machine == move.transition.id
+        for command, _ in step.commands
+    )
+
+
 def sentence(story: Story, step: Step, move: Move) -> str:
     """One transition as one sentence."""
     transition = move.transition
