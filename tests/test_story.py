@@ -175,7 +175,7 @@ def test_the_values_that_decided_stand_under_their_configuration_key(c01: Story)
     assert "close zec goes from preparing to passive_limit" in first
     assert "timeline asks to close zec: SEVERE_EROSION" in first
     assert "close.passive_limit.timeout_s = " in first
-    placed = next(each for each in reasons(c01) if "will place aster:ZEC#1" in each)
+    placed = next(each for each in reasons(c01) if "places aster:ZEC#1:" in each)
     assert "remaining 2.332" in placed
     assert "bid 514.38" in placed
     assert "close.passive_limit.price = own_touch" in placed
@@ -185,6 +185,84 @@ def test_the_hedge_is_explained_by_the_leg_that_closed(c01: Story) -> None:
     (hedge,) = [each for each in reasons(c01) if "from passive_limit to withdrawing" in each]
     assert "close zec asks for aggressive_limit, as one leg is closed" in hedge
     assert "aster:ZEC#2 fills 1.585 @ 514.44" in hedge
+
+
+def whys(name: str) -> list[str]:
+    """The sentences about the close of a scenario."""
+    tape = open_tape(next(DIRECTORY.rglob(f"{name}.toml")))
+    return reasons(tell(tape, Subject(only_close(tape))))
+
+
+def one(sentences: list[str], *parts: str) -> str:
+    """The one sentence that has all the parts."""
+    (found,) = [each for each in sentences if all(part in each for part in parts)]
+    return found
+
+
+def test_a_shut_gate_is_named_with_what_shut_it() -> None:
+    spread = one(whys("c27a_gate_opens"), "to waiting")
+    assert "; the spread is too wide [bid 100, ask 100.2, " in spread
+    assert "close.spread_max_pct = 0.05" in spread
+    assert "halt" not in spread
+    refused = one(whys("c21_03_reduce_only"), "to waiting")
+    assert "; its position must be read first" in refused
+    assert "spread" not in refused
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c79_dust_is_not_retried", "smallest quantity [remaining 0.1, smallest quantity 0.5"),
+        ("c36_rounding_on_reduce_only", "less than one lot of the venue [remaining 0.0005, lot "),
+        ("c35b_multiplier_leaves_dust", "smallest order [remaining 500, bid 0.0005, "),
+    ],
+)
+def test_dust_is_told_with_the_minimum_that_decided(name: str, text: str) -> None:
+    assert any(text in each for each in whys(name))
+    assert all("lot or a minimum" not in each for each in whys(name))
+
+
+def test_the_time_of_a_rung_is_given_for_both_legs_that_it_moves() -> None:
+    sentences = whys("c66_submit_times_out_order_lives")
+    for leg in ("a:X", "b:X"):
+        moved = one(sentences, f"leg {leg} goes from passive_limit to withdrawing")
+        assert "(the time of leg a:X on its rung is over)" in moved
+        assert "close.passive_limit.timeout_s = 30" in moved
+
+
+def test_a_capped_price_is_not_said_to_reach_the_touch() -> None:
+    sentences = whys("c51_urgent_beats_a_wide_spread")
+    capped = one(sentences, "places a:X#1: sell 10 @ 99.5 post-only")
+    assert "held short of the touch" in capped
+    assert "close.aggressive_limit.slippage_max_bps = 50" in capped
+    assert "at or past the touch" in one(sentences, "places b:X#1: ")
+
+
+def test_an_end_is_told_as_what_it_is() -> None:
+    ended = one(whys("c79_dust_is_not_retried"), "to reconciled")
+    assert "(ended: dust)" in ended
+
+
+def test_nobody_is_said_to_have_asked_for_what_a_restart_did() -> None:
+    sentences = whys("f58_crash_w2")
+    doubted = one(sentences, "order b:X#2 goes from pending to unknown")
+    assert "because process start 2: " in doubted
+    assert "leg b:X asks" not in doubted
+    wanted = one(sentences, "order b:X#1 goes from live to cancelling")
+    assert "because leg b:X asks for its cancel" in wanted
+
+
+def test_rounds_that_are_used_up_are_counted() -> None:
+    given_up = one(
+        whys("withdrawn_close_without_a_round_is_stuck_and_retried"), "from reconciling to stuck"
+    )
+    assert "rounds so far 0, close.residual_rounds_max = 0" in given_up
+
+
+def test_a_state_is_explained_where_it_first_appears(c01: Story) -> None:
+    assert (
+        sum("(resting post-only at or inside its own side)" in each for each in reasons(c01)) == 1
+    )
 
 
 def test_everything_explains_rows_that_keep_their_state(c01: Story) -> None:

@@ -10,9 +10,10 @@ from importlib.resources import files
 
 from engine.report import close_report
 from engine.story.picture import LEFT, RIGHT, WIDTH, svg
-from engine.story.reasons import acts, clock, raised, sentence
+from engine.story.reasons import explained, raised
 from engine.story.sequence import mermaid
 from engine.story.story import Story
+from engine.story.words import clock
 from engine.summary import describe
 from machines.types import NS
 
@@ -39,17 +40,14 @@ def page(story: Story) -> str:
 
 def _items(story: Story) -> list[str]:
     found = []
-    for step in story.steps:
-        for move in step.moves:
-            if not (move.moves or acts(step, move)):
-                continue
-            at = move.at - story.origin
-            text = sentence(story, step, move).partition(" s: ")[2]
-            alarm = ' class="alarm"' if raised(step, move) else ""
-            found.append(
-                f'<li tabindex="0"{alarm} data-at="{at / NS:.6f}"><time>{clock(at)}</time>'
-                f"<span>{escape(text)}</span></li>"
-            )
+    for step, move, sentence in explained(story):
+        at = move.at - story.origin
+        text = sentence.partition(" s: ")[2]
+        alarm = ' class="alarm"' if raised(step, move) else ""
+        found.append(
+            f'<li tabindex="0"{alarm} data-at="{at / NS:.6f}"><time>{clock(at)}</time>'
+            f"<span>{escape(text)}</span></li>"
+        )
     return found
 
 

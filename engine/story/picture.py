@@ -13,10 +13,9 @@ from xml.etree import ElementTree as Xml
 from msgspec import Struct
 
 from engine.simulation.outcome import decimal_text
-from engine.story.reasons import clock
 from engine.story.scale import Scale, padded, plain
 from engine.story.story import Fill, LegView, Step, Story
-from engine.story.words import side
+from engine.story.words import clock, side
 from machines.messages import Alarm, Place
 from machines.order_model import DEAD
 from machines.types import NS, RUNGS

@@ -36,13 +36,15 @@ from machines.messages import (
     ReadTruth,
 )
 from machines.order_model import Order
-from machines.session import Session
 from machines.table import Out, Transition
 from machines.types import Instrument
 
 
 class Move(Struct):
-    """One row that a machine took. `because` says who sent the trigger, with what."""
+    """One row that a machine took. `because` says who sent the trigger, with what.
+
+    `note` and `rung` are those of `Taken`, `outcome` is that of a close after the row.
+    """
 
     at: int
     transition: Transition
@@ -50,6 +52,9 @@ class Move(Struct):
     message: Any
     asked: list[Asked]
     because: str
+    note: str = ""
+    rung: int = -1
+    outcome: str = ""
 
     @property
     def moves(self) -> bool:
@@ -90,7 +95,10 @@ class LegView(Struct):
 
 
 class Step(Struct):
-    """One fact and what came of it, as far as the subject is concerned."""
+    """One fact and what came of it, as far as the subject is concerned.
+
+    `first` is the row that the fact itself led to, of whichever machine.
+    """
 
     seq: int
     at: int
@@ -103,6 +111,7 @@ class Step(Struct):
     quotes: list[Quote] = []
     legs: list[LegView] = []
     naked: Decimal = Decimal(0)
+    first: Move | None = None
 
 
 class Story(Struct):
@@ -205,8 +214,8 @@ class _Teller:
             close = self.core.closes.get(fact.pair)
             if close is not None and all(close is not known for known, _ in self.requests):
                 self.requests.append((close, record.at))
-        moves = _moves(out.trace or [], taken)
-        moves = [move for move in moves if self._concerns(move.model)]
+        every = _moves(out.trace or [], taken)
+        moves = [move for move in every if self._concerns(move.model)]
         commands = [
             (command, self.words.command(command))
             for command in out.commands
@@ -216,6 +225,7 @@ class _Teller:
             return
         text = self.words.fact(fact)
         step = Step(record.seq, record.at, record.wall_ns, fact, text, moves, commands)
+        step.first = every[0] if every else None
         step.quotes = [
             self._quote(top.instrument, top.bid, top.ask)
             for top in record.seen
@@ -368,26 +378,68 @@ def _moves(trace: Iterable[Transition], taken: list[Taken]) -> list[Move]:
         if not waiting:
             break
         seen = waiting.pop(0)
-        because = _because(transition, seen, first=not moves)
-        moves.append(Move(transition.at, transition, seen.model, seen.message, seen.asked, because))
+        because = _because(transition, seen, moves)
+        outcome = seen.model.outcome if isinstance(seen.model, Close) else ""
+        moves.append(
+            Move(
+                transition.at,
+                transition,
+                seen.model,
+                seen.message,
+                seen.asked,
+                because,
+                seen.note,
+                seen.rung,
+                outcome,
+            )
+        )
     return moves
 
 
-def _because(transition: Transition, seen: Taken, *, first: bool) -> str:
+#: What an order has told its leg, and a leg its close, by trigger.
+_TOLD = {
+    "order_live": "order {} is known to rest",
+    "order_filling": "order {} has filled more",
+    "order_ended": "order {} is dead",
+    "order_doubted": "the fate of order {} is in doubt",
+    "leg_moved": "leg {} has moved",
+    "passive_over": "the passive time of leg {} is over",
+}
+#: What a close asks of a leg, by trigger.
+_ASKED = {
+    "start": "close {} starts it",
+    "hold": "close {} holds its legs back",
+    "exhaust": "close {} has no round left",
+    "retry_asked": "close {} asks it to try again",
+}
+
+
+def _because(transition: Transition, seen: Taken, before: list[Move]) -> str:
     """Who sent the trigger of a row that another machine caused; empty for the fact itself."""
-    message, model = seen.message, seen.model
-    if first or isinstance(message, Fact):
+    message, model, trigger = seen.message, seen.model, transition.trigger
+    if not before or isinstance(message, Fact):
         return ""
-    if isinstance(message, int) and isinstance(model, Leg):
+    if isinstance(message, Order | Leg) and message is not model and trigger in _TOLD:
+        return _TOLD[trigger].format(message.id)
+    if isinstance(model, Leg) and trigger in _ASKED:
+        return _ASKED[trigger].format(model.close.id)
+    if isinstance(model, Leg) and trigger == "escalate" and isinstance(message, int):
         coupled = f", as {seen.note}" if seen.note else ""
         return f"close {model.close.id} asks for {rung(message)}{coupled}"
-    if isinstance(message, Order | Leg | Session) and message is not model:
-        return f"{type(message).__name__.lower()} {message.id} tells it"
-    if isinstance(message, tuple) and isinstance(model, Close):
-        return f"it is asked again, {message[0]}: {message[1]}"
-    if isinstance(model, Order) and model.leg is not None:
-        return f"leg {model.leg.id} asks for it"
+    if isinstance(model, Close) and isinstance(message, tuple):
+        return f"it is asked for again: {message[1]}, {message[0]}"
+    if isinstance(model, Order) and trigger == "cancel_asked":
+        return next((_asker(move.model) for move in reversed(before) if _owns(move, model)), "")
     return ""
+
+
+def _owns(move: Move, order: Order) -> bool:
+    leg = order.leg
+    return leg is not None and (move.model is leg or move.model is leg.close)
+
+
+def _asker(model: Leg | Close) -> str:
+    return f"{type(model).__name__.lower()} {model.id} asks for its cancel"
 
 
 def rules_of(story: Story) -> Callable[[Book], Instrument | None]:
