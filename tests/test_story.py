@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -323,9 +324,43 @@ def test_a_legend_names_the_marks_that_a_panel_has(c01: Story) -> None:
     tree = ElementTree.fromstring(svg(c01))  # noqa: S314 - our own
     words = [each.text or "" for each in tree.iter(f"{SVG}text")]
     assert "● maker fill" in words
-    assert "○ fill, price untold" in words, "the order that its stream told of in one report"
+    assert "○ fill, price untold" not in words, "a read has told the price in the end"
     assert "● taker fill" not in words
     assert "◆ market" not in words
+
+
+def fills(story: Story) -> dict[str, list[tuple[str, str | None, bool]]]:
+    """Quantity, price and whether as maker, of every fill of a story by its order."""
+    found: dict[str, list[tuple[str, str | None, bool]]] = {}
+    for step in story.steps:
+        for fill in step.fills:
+            price = None if fill.price is None else f"{fill.price.normalize():f}"
+            found.setdefault(fill.order, []).append((f"{fill.qty:f}", price, fill.maker))
+    return found
+
+
+def test_a_fill_told_without_its_price_learns_it_later(c01: Story) -> None:
+    assert fills(c01)["lighter:ZEC#3"] == [("2.311", "513.753", True)]
+    told = next(step for step in c01.steps if any(f.order == "lighter:ZEC#3" for f in step.fills))
+    assert "is FILLED" in told.text, "it stands where its quantity was told"
+
+
+@pytest.mark.parametrize("name", ["c01", "c02a", "c16", "c59", "c93", "c99", "c100", "c103"])
+def test_the_fills_of_a_story_are_those_of_its_orders(name: str) -> None:
+    tape = open_tape(next(DIRECTORY.glob(f"{name}_*.toml")))
+    story = tell(tape, Subject(only_close(tape)))
+    assert story.close is not None
+    found = fills(story)
+    for leg in story.close.legs:
+        for order in leg.orders:
+            told = sum(Decimal(qty) for qty, _, _ in found.get(order.id, []))
+            assert told == order.instrument.quantity(order.cum), order.id
+
+
+def test_a_fill_that_only_a_read_tells_is_in_the_timeline() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("f33_forced_close.toml")))
+    text = squeezed(told(tell(tape, Subject("x"))))
+    assert "b says it holds: b:X -6, 1 resting + b:X#1 has filled 4 @ 100 = left: " in text
 
 
 def test_a_page_of_an_order_has_no_end_of_a_close() -> None:

@@ -13,8 +13,9 @@ from xml.etree import ElementTree as Xml
 from msgspec import Struct
 
 from engine.simulation.outcome import decimal_text
+from engine.story.fills import Fill
 from engine.story.scale import Scale, padded, plain
-from engine.story.story import Fill, LegView, Step, Story
+from engine.story.story import LegView, Step, Story
 from engine.story.words import clock, side
 from machines.messages import Alarm, Place
 from machines.order_model import DEAD
@@ -98,6 +99,7 @@ def svg(story: Story, *, titled: bool = True) -> str:
     for line in textwrap.wrap(story.title, TITLE_MAX) if titled else []:
         canvas.text(16, canvas.y + 12, line, font_weight="600", font_size=14)
         canvas.y += TITLE_HEIGHT
+    canvas.y += 8 if titled else 0
     top = canvas.y
     times = [_seconds(story, step.at) for step in story.steps]
     end = max(times, default=0.0)

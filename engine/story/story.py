@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from engine.dispatcher import fold
 from engine.journal import Record
+from engine.story.fills import Fill, Fills
 from engine.story.probe import Asked, Taken, looking
 from engine.story.tape import Tape, TapeError
 from engine.story.words import Words, owner_of, rung
@@ -29,7 +30,6 @@ from machines.messages import (
     CloseRequested,
     Fact,
     FillReported,
-    OrderReported,
     Place,
     QueryOrder,
     ReadRules,
@@ -60,20 +60,6 @@ class Move(Struct):
     def moves(self) -> bool:
         """Whether the state changed."""
         return self.transition.source != self.transition.dest
-
-
-class Fill(Struct):
-    """One fill as it was credited, in contracts and quotes of the venue.
-
-    `price` is None where only a cumulative quantity was told.
-    """
-
-    key: str
-    order: str
-    side: int
-    qty: Decimal
-    price: Decimal | None
-    maker: bool
 
 
 class Quote(Struct):
@@ -198,6 +184,7 @@ class _Teller:
         self.core = tape.build()
         self.core.tracing = True
         self.words = Words(self.core, tape.origin or 0)
+        self.fills = Fills(self.core)
         self.steps: list[Step] = []
         self.requests: list[tuple[Close, int]] = []
         self._taken: list[Taken] = []
@@ -221,7 +208,8 @@ class _Teller:
             for command in out.commands
             if self._commands(command)
         ]
-        if not (moves or commands or self._about(fact)):
+        fills = self._fills(fact)
+        if not (moves or commands or fills or self._about(fact)):
             return
         text = self.words.fact(fact)
         step = Step(record.seq, record.at, record.wall_ns, fact, text, moves, commands)
@@ -231,7 +219,7 @@ class _Teller:
             for top in record.seen
             if self._is_mine(top.instrument)
         ]
-        step.fills = self._fills(fact)
+        step.fills = fills
         self.steps.append(step)
         self._picture(step)
 
@@ -338,20 +326,16 @@ class _Teller:
         )
 
     def _fills(self, fact: Fact) -> list[Fill]:
-        """What a fact told of fills that was not known before."""
-        order = self.core.env.orders.get(getattr(fact, "order", 0))
-        if isinstance(fact, FillReported) and self._is_mine(fact.instrument):
-            if order is not None and not order.grown:
-                return []
-            rules = self.core.holdings[fact.instrument].instrument
-            name = order.id if order is not None else ""
-            qty, price = rules.quantity(fact.qty), rules.price(fact.price)
-            return [Fill(rules.key, name, fact.side, qty, price, fact.maker)]
-        if isinstance(fact, OrderReported) and order is not None and order.grown:
-            rules = order.instrument
-            qty = rules.quantity(order.grown)
-            return [Fill(rules.key, order.id, order.side, qty, None, False)]
-        return []
+        """What a fact told of fills that was not known before, of the subject's positions."""
+        name = self.subject.name
+        fills = self.fills.of(fact)
+        if "#" in name:
+            return [fill for fill in fills if fill.order == name]
+        return [fill for fill in fills if fill.key in self._keys()]
+
+    def _keys(self) -> list[str]:
+        holdings = self.core.holdings
+        return [h.instrument.key for h in holdings if self._is_mine(h.instrument.index)]
 
     def _picture(self, step: Step) -> None:
         close = self.core.closes.get(self.subject.name)

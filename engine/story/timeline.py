@@ -15,13 +15,14 @@ from rich.text import Text
 
 from engine.report import close_report
 from engine.simulation.outcome import decimal_text
+from engine.story.fills import Fill
 from engine.story.reasons import echoes
 from engine.story.story import Move, Step, Story
 from engine.story.words import GATES, MINIMA, clock
 from engine.summary import describe
 from engine.words import TABLES, why
 from machines.leg_model import ENDED
-from machines.messages import Alarm, Cancel, Place
+from machines.messages import Alarm, Cancel, Place, TruthRead
 from machines.types import NS
 
 #: Columns of a block: the time, and what stands below a fact; the widest name of a machine.
@@ -83,9 +84,17 @@ def _block(story: Story, step: Step, width: int, who: int, *, everything: bool) 
     yield from _wrapped(step.text, width, "bold", time, " " * TIME)
     for move in moves:
         yield from _move(move, width, who)
+    if isinstance(step.fact, TruthRead):
+        for fill in step.fills:
+            yield from _wrapped(f"+ {_filled(fill)}", width, "", " " * BELOW, " " * (BELOW + 2))
     for command, text in commands:
         style = "bold red" if isinstance(command, Alarm) else "cyan"
         yield from _wrapped(f"> {text}", width, style, " " * BELOW, " " * (BELOW + 2))
+
+
+def _filled(fill: Fill) -> str:
+    price = "a price that is not told" if fill.price is None else decimal_text(fill.price)
+    return f"{fill.order} has filled {decimal_text(fill.qty)} @ {price}"
 
 
 def told(move: Move) -> bool:
