@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from engine.control import Answer, CloseWanted, CommandWanted, StatusWanted
 
 _CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at the venues);
-1 `run` ended with something left open, or a `sim` expectation failed; 2 wrong input, or no engine
-to talk to; 3 the journal failed; 130 `run` was stopped by Ctrl-C or SIGTERM with nothing naked
-left. Nothing that was left is lost: the next `run` goes on with it."""
+1 `run` ended with something left open, a `sim` expectation failed, or a recording is not what was
+recorded; 2 wrong input, or no engine to talk to; 3 the journal failed; 130 `run` was stopped by
+Ctrl-C or SIGTERM with nothing naked left. Nothing that was left is lost: the next `run` goes on
+with it."""
 
 app = typer.Typer(
     name="unwind",
@@ -207,7 +208,7 @@ def why(
 
 @app.command(epilog=_CODES)
 def replay(
-    file: Annotated[Path, typer.Argument(help="A journal or a scenario (.toml).")],
+    file: Annotated[Path, typer.Argument(help="A journal, a scenario (.toml) or its id.")],
     until: Annotated[
         int | None, typer.Option("--until", min=1, help="Stop after this record.")
     ] = None,

@@ -10,6 +10,7 @@ import re
 import shutil
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,6 +21,7 @@ from engine.journal import read_journal
 from engine.recovery import SESSION_SUFFIX
 from engine.story import sequence, timeline
 from engine.story.command import FORMATS, replay, trace, why
+from engine.story.page import page
 from engine.story.picture import svg
 from engine.story.reasons import reasons
 from engine.story.replay import Replay
@@ -174,7 +176,7 @@ def test_the_values_that_decided_stand_under_their_configuration_key(c01: Story)
     assert "close zec goes from preparing to passive_limit" in first
     assert "timeline asks to close zec: SEVERE_EROSION" in first
     assert "close.passive_limit.timeout_s = " in first
-    placed = next(each for each in reasons(c01) if "will place aster:ZEC#1" in each)
+    placed = next(each for each in reasons(c01) if "places aster:ZEC#1:" in each)
     assert "remaining 2.332" in placed
     assert "bid 514.38" in placed
     assert "close.passive_limit.price = own_touch" in placed
@@ -184,6 +186,84 @@ def test_the_hedge_is_explained_by_the_leg_that_closed(c01: Story) -> None:
     (hedge,) = [each for each in reasons(c01) if "from passive_limit to withdrawing" in each]
     assert "close zec asks for aggressive_limit, as one leg is closed" in hedge
     assert "aster:ZEC#2 fills 1.585 @ 514.44" in hedge
+
+
+def whys(name: str) -> list[str]:
+    """The sentences about the close of a scenario."""
+    tape = open_tape(next(DIRECTORY.rglob(f"{name}.toml")))
+    return reasons(tell(tape, Subject(only_close(tape))))
+
+
+def one(sentences: list[str], *parts: str) -> str:
+    """The one sentence that has all the parts."""
+    (found,) = [each for each in sentences if all(part in each for part in parts)]
+    return found
+
+
+def test_a_shut_gate_is_named_with_what_shut_it() -> None:
+    spread = one(whys("c27a_gate_opens"), "to waiting")
+    assert "; the spread is too wide [bid 100, ask 100.2, " in spread
+    assert "close.spread_max_pct = 0.05" in spread
+    assert "halt" not in spread
+    refused = one(whys("c21_03_reduce_only"), "to waiting")
+    assert "; its position must be read first" in refused
+    assert "spread" not in refused
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c79_dust_is_not_retried", "smallest quantity [remaining 0.1, smallest quantity 0.5"),
+        ("c36_rounding_on_reduce_only", "less than one lot of the venue [remaining 0.0005, lot "),
+        ("c35b_multiplier_leaves_dust", "smallest order [remaining 500, bid 0.0005, "),
+    ],
+)
+def test_dust_is_told_with_the_minimum_that_decided(name: str, text: str) -> None:
+    assert any(text in each for each in whys(name))
+    assert all("lot or a minimum" not in each for each in whys(name))
+
+
+def test_the_time_of_a_rung_is_given_for_both_legs_that_it_moves() -> None:
+    sentences = whys("c66_submit_times_out_order_lives")
+    for leg in ("a:X", "b:X"):
+        moved = one(sentences, f"leg {leg} goes from passive_limit to withdrawing")
+        assert "(the time of leg a:X on its rung is over)" in moved
+        assert "close.passive_limit.timeout_s = 30" in moved
+
+
+def test_a_capped_price_is_not_said_to_reach_the_touch() -> None:
+    sentences = whys("c51_urgent_beats_a_wide_spread")
+    capped = one(sentences, "places a:X#1: sell 10 @ 99.5 post-only")
+    assert "held short of the touch" in capped
+    assert "close.aggressive_limit.slippage_max_bps = 50" in capped
+    assert "at or past the touch" in one(sentences, "places b:X#1: ")
+
+
+def test_an_end_is_told_as_what_it_is() -> None:
+    ended = one(whys("c79_dust_is_not_retried"), "to reconciled")
+    assert "(ended: dust)" in ended
+
+
+def test_nobody_is_said_to_have_asked_for_what_a_restart_did() -> None:
+    sentences = whys("f58_crash_w2")
+    doubted = one(sentences, "order b:X#2 goes from pending to unknown")
+    assert "because process start 2: " in doubted
+    assert "leg b:X asks" not in doubted
+    wanted = one(sentences, "order b:X#1 goes from live to cancelling")
+    assert "because leg b:X asks for its cancel" in wanted
+
+
+def test_rounds_that_are_used_up_are_counted() -> None:
+    given_up = one(
+        whys("withdrawn_close_without_a_round_is_stuck_and_retried"), "from reconciling to stuck"
+    )
+    assert "rounds so far 0, close.residual_rounds_max = 0" in given_up
+
+
+def test_a_state_is_explained_where_it_first_appears(c01: Story) -> None:
+    assert (
+        sum("(resting post-only at or inside its own side)" in each for each in reasons(c01)) == 1
+    )
 
 
 def test_everything_explains_rows_that_keep_their_state(c01: Story) -> None:
@@ -226,6 +306,67 @@ def test_the_picture_shows_orders_fills_states_and_what_is_naked(c01: Story) -> 
     for line in tree.iter(f"{SVG}line"):
         assert 0 <= float(line.get("x1", "0")) <= width
         assert 0 <= float(line.get("x2", "0")) <= width
+
+
+def test_a_long_title_is_broken_into_lines_and_a_page_shows_it_once(c01: Story) -> None:
+    long = msgspec.structs.replace(c01, title="word " * 60)
+    tree = ElementTree.fromstring(svg(long))  # noqa: S314 - our own
+    words = [each.text or "" for each in tree.iter(f"{SVG}text")]
+    assert sum(line.count("word") for line in words) == 60
+    assert max(map(len, words)) <= 120
+    without = svg(c01, titled=False)
+    assert f">{c01.title}</text>" in svg(c01)
+    assert f">{c01.title}</text>" not in without
+    assert without in page(c01)
+
+
+def test_a_legend_names_the_marks_that_a_panel_has(c01: Story) -> None:
+    tree = ElementTree.fromstring(svg(c01))  # noqa: S314 - our own
+    words = [each.text or "" for each in tree.iter(f"{SVG}text")]
+    assert "● maker fill" in words
+    assert "○ fill, price untold" not in words, "a read has told the price in the end"
+    assert "● taker fill" not in words
+    assert "◆ market" not in words
+
+
+def fills(story: Story) -> dict[str, list[tuple[str, str | None, bool]]]:
+    """Quantity, price and whether as maker, of every fill of a story by its order."""
+    found: dict[str, list[tuple[str, str | None, bool]]] = {}
+    for step in story.steps:
+        for fill in step.fills:
+            price = None if fill.price is None else f"{fill.price.normalize():f}"
+            found.setdefault(fill.order, []).append((f"{fill.qty:f}", price, fill.maker))
+    return found
+
+
+def test_a_fill_told_without_its_price_learns_it_later(c01: Story) -> None:
+    assert fills(c01)["lighter:ZEC#3"] == [("2.311", "513.753", True)]
+    told = next(step for step in c01.steps if any(f.order == "lighter:ZEC#3" for f in step.fills))
+    assert "is FILLED" in told.text, "it stands where its quantity was told"
+
+
+@pytest.mark.parametrize("name", ["c01", "c02a", "c16", "c59", "c93", "c99", "c100", "c103"])
+def test_the_fills_of_a_story_are_those_of_its_orders(name: str) -> None:
+    tape = open_tape(next(DIRECTORY.glob(f"{name}_*.toml")))
+    story = tell(tape, Subject(only_close(tape)))
+    assert story.close is not None
+    found = fills(story)
+    for leg in story.close.legs:
+        for order in leg.orders:
+            told = sum(Decimal(qty) for qty, _, _ in found.get(order.id, []))
+            assert told == order.instrument.quantity(order.cum), order.id
+
+
+def test_a_fill_that_only_a_read_tells_is_in_the_timeline() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("f33_forced_close.toml")))
+    text = squeezed(told(tell(tape, Subject("x"))))
+    assert "b says it holds: b:X -6, 1 resting + b:X#1 has filled 4 @ 100 = left: " in text
+
+
+def test_a_page_of_an_order_has_no_end_of_a_close() -> None:
+    text = page(tell(open_tape(C01), Subject("lighter:ZEC#3")))
+    assert "In the end" not in text
+    assert "cancelling" in text
 
 
 # ---------------------------------------------------------------- replay
@@ -386,21 +527,70 @@ def test_a_journal_without_its_session_file_needs_its_configuration(
 
 
 def test_a_database_of_another_program_is_refused(
-    tmp_path: Path, live: LiveEngine, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bookmarks.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
         connection.commit()
-    assert replay(path, None, live.config, step=False, hashes=False) in (1, 2)
-    assert str(path) in capsys.readouterr().err
-
-
-def test_a_text_file_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("sell everything", encoding="utf-8")
     assert replay(path, None, None, step=False, hashes=False) == 2
-    assert "is neither a journal nor a scenario" in capsys.readouterr().err
+    assert f"{path}: is a database of another program" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("notes.txt", b"sell everything", "is neither a journal nor a scenario"),
+        ("picture.db", b"\x89PNG\r\n\x1a\n", "is neither a journal nor a scenario"),
+        ("journal.db", b"", "is empty, so it holds no record"),
+        ("engine.toml", b"[engine]\n", "is a configuration, which records nothing"),
+        ("empty.toml", b"", "name = (missing): must be given"),
+        ("bytes.toml", b"\xff\xfe", "must be UTF-8"),
+    ],
+)
+def test_a_file_of_another_kind_is_no_recording(
+    tmp_path: Path, name: str, content: bytes, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    for verb in (
+        lambda: replay(path, None, None, step=False, hashes=False),
+        lambda: trace("eth", path, Path("config.toml"), "text", None, everything=False),
+        lambda: why("eth", path, Path("config.toml"), everything=False),
+    ):
+        assert verb() == 2
+        printed = capsys.readouterr()
+        assert f"{path}: " in printed.err
+        assert text in printed.err
+        assert not printed.out
+
+
+def test_a_folder_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(tmp_path, None, None, step=False, hashes=False) == 2
+    assert "is a folder; name the journal or the scenario in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_story_cannot_be_written_into_a_folder_that_is_not_there(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "nowhere" / "story"
+    assert trace("zec", C01, Path("config.toml"), kind, out, everything=False) == 2
+    assert capsys.readouterr().err == (
+        f"--out {out}: cannot be written: No such file or directory; "
+        "name a file in a folder that exists\n"
+    )
+
+
+def test_a_timeline_is_written_to_a_file_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "story.txt"
+    assert trace("zec", C01, Path("config.toml"), "text", out, everything=False) == 0
+    assert capsys.readouterr().out == f"written to {out}\n"
+    text = out.read_text(encoding="utf-8")
+    assert "close zec" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(
@@ -408,8 +598,9 @@ def test_a_text_file_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ("zec", "nowhere.db", "text", "nowhere.db: there is no such file"),
         ("gold", str(C01), "text", "'gold': nothing of that name is in this recording; pairs: zec"),
+        ("aster:ZEC#9", str(C01), "text", "there is no such order; there are aster:ZEC#1, "),
         ("zec@0", str(C01), "text", "write NAME@n for the n-th close of a pair"),
-        ("zec@7", str(C01), "text", "was closed 1 times only"),
+        ("zec@7", str(C01), "text", "was closed once only"),
         ("zec", str(C01), "gif", "--format gif: allowed: text, mermaid, svg, html"),
     ],
 )
@@ -428,6 +619,16 @@ def test_without_a_journal_the_error_says_how_to_get_one(
     config.write_text(config_text(), encoding="utf-8")
     assert trace("eth", None, config, "text", None, everything=False) == 2
     assert "there is no journal yet; run unwind run first" in capsys.readouterr().err
+
+
+def test_an_id_that_the_catalogue_lacks_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert trace("C999", None, Path("config.toml"), "text", None, everything=False) == 2
+    assert "C999: no scenario of that id is in tests/scenarios" in capsys.readouterr().err
+
+
+def test_a_catalogue_id_can_be_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(Path("C01"), None, None, step=False, hashes=False) == 0
+    assert "close zec: reconciled, flat" in capsys.readouterr().out
 
 
 def test_a_catalogue_id_names_its_scenario(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import Struct
 from rich.console import Console
 
 from engine.config import ConfigError, load
@@ -47,12 +48,16 @@ def trace(
         return _refuse(f"--format {kind}: allowed: {', '.join(FORMATS)}")
 
     def show(story: Story) -> None:
-        if kind == "text":
-            console = Console(highlight=False)
+        if kind != "text":
+            teller = {"mermaid": sequence.mermaid, "svg": picture.svg, "html": page.page}[kind]
+            _put(teller(story), out)
+            return
+        console = Console(highlight=False)
+        if out is None:
             timeline.show(story, console, everything=everything)
             return
-        teller = {"mermaid": sequence.mermaid, "svg": picture.svg, "html": page.page}[kind]
-        _put(teller(story), out)
+        lines = timeline.lines(story, console.size.width, everything=everything)
+        _put("".join(f"{line.text}\n" for line in lines), out)
 
     return _tell(subject, file, config, show)
 
@@ -74,46 +79,62 @@ def _put(text: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    out.write_text(text, encoding="utf-8")
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TapeError(
+            f"--out {out}: cannot be written: {error.strerror}; name a file in a folder that exists"
+        ) from error
     sys.stdout.write(f"written to {out}\n")
 
 
+class _Recording(Struct):
+    """Where a recording is, and what of it is asked for; nothing: the one close that it holds."""
+
+    path: Path
+    subject: str = ""
+
+
 def _tell(subject: str, file: Path | None, config: Path, show: Callable[[Story], None]) -> int:
-    try:
-        path, about = _recording(subject, file, config)
-        tape = open_tape(path)
-        show(tell(tape, Subject(about or only_close(tape))))
-    except BrokenPipeError:
-        raise
-    except (TapeError, OSError) as error:
-        return _refuse(str(error))
-    except (ConfigError, ScenarioError) as error:
-        return _refuse("\n".join(error.lines()))
-    except JournalError as error:
-        return _damaged(error, path)
-    except ReplayDiverged as error:
-        return _diverged(error, path)
-    return 0
+    def work(found: _Recording) -> int:
+        tape = open_tape(found.path)
+        show(tell(tape, Subject(found.subject or only_close(tape))))
+        return 0
+
+    return _answered(lambda: _recording(subject, file, config), work)
 
 
-def _recording(subject: str, file: Path | None, config: Path) -> tuple[Path, str]:
+def _recording(subject: str, file: Path | None, config: Path) -> _Recording:
     """The recording and the subject: the file named, a catalogue's scenario, or the journal."""
     if file is not None:
-        return file, subject
-    if _CATALOGUE.fullmatch(subject):
-        found = sorted(each for each in SCENARIOS.rglob("*.toml") if _is_of(each, subject))
-        if found:
-            others = ", ".join(str(each) for each in found[1:])
-            if others:
-                sys.stderr.write(f"{subject} is {found[0]}; there is more of it: {others}\n")
-            return found[0], ""
-    journal = Paths(load(config)).journal
+        return _Recording(file, subject)
+    scenario = _of_catalogue(subject)
+    if scenario is not None:
+        return _Recording(scenario)
+    read = load(config)
+    if _CATALOGUE.fullmatch(subject) and subject not in read.pairs:
+        raise TapeError(
+            f"{subject}: no scenario of that id is in {SCENARIOS}, and no pair has that name; "
+            "look there, or name a recording with --file"
+        )
+    journal = Paths(read).journal
     if not journal.exists():
         raise TapeError(
             f"{journal}: there is no journal yet; run unwind run first, or name a journal or a "
             "scenario with --file"
         )
-    return journal, subject
+    return _Recording(journal, subject)
+
+
+def _of_catalogue(text: str) -> Path | None:
+    """The scenario that an id of the catalogue names; says so if there are more of it."""
+    if not _CATALOGUE.fullmatch(text):
+        return None
+    found = sorted(each for each in SCENARIOS.rglob("*.toml") if _is_of(each, text))
+    if len(found) > 1:
+        others = ", ".join(str(each) for each in found[1:])
+        sys.stderr.write(f"{text} is {found[0]}; there is more of it: {others}\n")
+    return found[0] if found else None
 
 
 def _is_of(file: Path, subject: str) -> bool:
@@ -127,19 +148,15 @@ def _is_of(file: Path, subject: str) -> bool:
 
 def replay(file: Path, until: int | None, config: Path | None, *, step: bool, hashes: bool) -> int:
     """Fold a recording, verify it, and print states."""
-    try:
+
+    def find() -> _Recording:
+        return _Recording((None if file.exists() else _of_catalogue(str(file))) or file)
+
+    def work(found: _Recording) -> int:
         read = load(config) if config is not None else None
-        return _replay(open_tape(file, read), until, step=step, hashes=hashes)
-    except BrokenPipeError:
-        raise
-    except (TapeError, OSError) as error:
-        return _refuse(str(error))
-    except (ConfigError, ScenarioError) as error:
-        return _refuse("\n".join(error.lines()))
-    except JournalError as error:
-        return _damaged(error, file)
-    except ReplayDiverged as error:
-        return _diverged(error, file)
+        return _replay(open_tape(found.path, read), until, step=step, hashes=hashes)
+
+    return _answered(find, work)
 
 
 class _Stopped(Exception):
@@ -200,6 +217,27 @@ class _Stepper:
 
 
 # ---------------------------------------------------------------- what goes wrong
+
+
+def _answered(find: Callable[[], _Recording], work: Callable[[_Recording], int]) -> int:
+    """Do the work on a recording; what goes wrong becomes a message and an exit status."""
+    path = Path()
+    try:
+        found = find()
+        path = found.path
+        return work(found)
+    except BrokenPipeError:
+        raise
+    except TapeError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"{error.filename or path}: {error.strerror or error}")
+    except (ConfigError, ScenarioError) as error:
+        return _refuse("\n".join(error.lines()))
+    except JournalError as error:
+        return _damaged(error, path)
+    except ReplayDiverged as error:
+        return _diverged(error, path)
 
 
 def _refuse(text: str) -> int:

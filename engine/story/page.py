@@ -10,9 +10,10 @@ from importlib.resources import files
 
 from engine.report import close_report
 from engine.story.picture import LEFT, RIGHT, WIDTH, svg
-from engine.story.reasons import acts, clock, sentence
+from engine.story.reasons import explained, raised
 from engine.story.sequence import mermaid
 from engine.story.story import Story
+from engine.story.words import clock
 from engine.summary import describe
 from machines.types import NS
 
@@ -24,9 +25,9 @@ def page(story: Story) -> str:
     parts = {
         "TITLE": escape(story.title),
         "ABOUT": escape(story.about),
-        "PICTURE": svg(story),
+        "PICTURE": svg(story, titled=False),
         "REASONS": "\n".join(_items(story)),
-        "END": escape("\n".join(_end(story))),
+        "END": _end(story),
         "SEQUENCE": escape(mermaid(story)),
         "LEFT": str(LEFT),
         "RIGHT": str(WIDTH - RIGHT),
@@ -39,21 +40,21 @@ def page(story: Story) -> str:
 
 def _items(story: Story) -> list[str]:
     found = []
-    for step in story.steps:
-        for move in step.moves:
-            if not (move.moves or acts(step, move)):
-                continue
-            at = move.at - story.origin
-            text = sentence(story, step, move).partition(" s: ")[2]
-            found.append(
-                f'<li tabindex="0" data-at="{at / NS:.6f}"><time>{clock(at)}</time>'
-                f"<span>{escape(text)}</span></li>"
-            )
+    for step, move, sentence in explained(story):
+        at = move.at - story.origin
+        text = sentence.partition(" s: ")[2]
+        alarm = ' class="alarm"' if raised(step, move) else ""
+        found.append(
+            f'<li tabindex="0"{alarm} data-at="{at / NS:.6f}"><time>{clock(at)}</time>'
+            f"<span>{escape(text)}</span></li>"
+        )
     return found
 
 
-def _end(story: Story) -> list[str]:
+def _end(story: Story) -> str:
+    """How the close ended; empty where the story is not one of a close."""
     if story.close is None or not story.steps:
-        return ["(no close)"]
+        return ""
     at = story.steps[-1].at
-    return describe(close_report(story.close, at), story.core, at)
+    text = "\n".join(describe(close_report(story.close, at), story.core, at))
+    return f"<h2>In the end</h2><pre>{escape(text)}</pre>"

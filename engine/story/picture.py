@@ -7,20 +7,23 @@ report already says.
 
 from __future__ import annotations
 
+import textwrap
 from xml.etree import ElementTree as Xml
 
 from msgspec import Struct
 
 from engine.simulation.outcome import decimal_text
-from engine.story.reasons import clock
+from engine.story.fills import Fill
 from engine.story.scale import Scale, padded, plain
-from engine.story.story import Fill, LegView, Step, Story
-from engine.story.words import side
+from engine.story.story import LegView, Step, Story
+from engine.story.words import clock, side
 from machines.messages import Alarm, Place
 from machines.order_model import DEAD
 from machines.types import NS, RUNGS
 
-WIDTH, LEFT, RIGHT, TOP = 1120, 190, 24, 44
+WIDTH, LEFT, RIGHT, TOP = 1120, 190, 24, 12
+#: A line of the title: its height, and characters of it that fit in every font.
+TITLE_HEIGHT, TITLE_MAX = 20, 120
 PRICE_HEIGHT, LANE_HEIGHT, AREA_HEIGHT, GAP = 132, 22, 64, 26
 FONT = "system-ui,'Segoe UI',Helvetica,Arial,sans-serif"
 INK, SOFT, GRID = "#0f172a", "#64748b", "#e2e8f0"
@@ -34,6 +37,7 @@ STATES = {
     "quarantined": "#64748b",
 }  # fmt: skip
 RUNG_COLORS = {"passive_limit": "#2563eb", "aggressive_limit": "#d97706", "market": "#dc2626"}
+MAKER, TAKER, ALARM = "#15803d", "#dc2626", "#dc2626"
 
 
 class OrderLine(Struct):
@@ -57,6 +61,7 @@ class Canvas:
         )
         self.y = float(TOP)
         Xml.SubElement(self.root, "title").text = title
+        self.ground = Xml.SubElement(self.root, "g", {"stroke": GRID, "stroke-width": "0.6"})
 
     def add(self, tag: str, hint: str = "", **attributes: object) -> Xml.Element:
         """Add one shape, with a title if there is something to say about it."""
@@ -69,6 +74,11 @@ class Canvas:
     def text(self, x: float, y: float, text: str, **attributes: object) -> None:
         """Add a line of text."""
         self.add("text", "", x=x, y=y, **{"fill": INK, **attributes}).text = text
+
+    def behind(self, x: float, top: float, bottom: float) -> None:
+        """Add an upright line of the grid behind everything else."""
+        ends = {"x1": x, "x2": x, "y1": top, "y2": bottom}
+        Xml.SubElement(self.ground, "line", {name: str(value) for name, value in ends.items()})
 
     def finish(self) -> str:
         """The picture as text."""
@@ -83,22 +93,27 @@ class Canvas:
         return Xml.tostring(self.root, encoding="unicode")
 
 
-def svg(story: Story) -> str:
-    """The picture as SVG text."""
+def svg(story: Story, *, titled: bool = True) -> str:
+    """The picture as SVG text; a page that has the title already shows it without."""
     canvas = Canvas(story.title)
-    canvas.text(16, 24, story.title, font_weight="600", font_size=14)
+    for line in textwrap.wrap(story.title, TITLE_MAX) if titled else []:
+        canvas.text(16, canvas.y + 12, line, font_weight="600", font_size=14)
+        canvas.y += TITLE_HEIGHT
+    canvas.y += 8 if titled else 0
+    top = canvas.y
     times = [_seconds(story, step.at) for step in story.steps]
     end = max(times, default=0.0)
     scale = Scale(0, max(end * 1.02, 0.1), LEFT, WIDTH - RIGHT)
     keys = _keys(story)
     lines = _orders(story, end)
     for key in keys:
-        _prices(canvas, story, key, scale, [line for line in lines if line.key == key])
+        mine = [line for line in lines if line.key == key]
+        _prices(canvas, story, key, scale, mine, end)
     _lanes(canvas, story, scale, end)
     _left(canvas, story, scale, end, keys)
     if len(keys) > 1:
         _naked(canvas, story, scale, end)
-    _axis(canvas, scale)
+    _axis(canvas, scale, top)
     return canvas.finish()
 
 
@@ -136,13 +151,15 @@ def _orders(story: Story, end: float) -> list[OrderLine]:
 # ---------------------------------------------------------------- panels
 
 
-def _panel(canvas: Canvas, title: str, height: float) -> tuple[float, float]:
+def _panel(canvas: Canvas, title: str, height: float, unit: str = "") -> tuple[float, float]:
     """Begin a panel; returns its top and bottom."""
     top, bottom = canvas.y, canvas.y + height
     canvas.add(
         "rect", x=LEFT, y=top, width=WIDTH - LEFT - RIGHT, height=height, fill="none", stroke=GRID
     )
     canvas.text(16, top + 14, title, font_weight="600")
+    if unit:
+        canvas.text(16, top + 29, unit, fill=SOFT, font_size=11)
     canvas.y = bottom + GAP
     return top, bottom
 
@@ -154,7 +171,9 @@ def _rules(canvas: Canvas, across: Scale, values: Scale, count: int) -> None:
         canvas.text(LEFT - 6, y + 4, plain(tick), text_anchor="end", fill=SOFT, font_size=11)
 
 
-def _prices(canvas: Canvas, story: Story, key: str, across: Scale, lines: list[OrderLine]) -> None:
+def _prices(
+    canvas: Canvas, story: Story, key: str, across: Scale, lines: list[OrderLine], end: float
+) -> None:
     quotes = [
         (_seconds(story, step.at), quote)
         for step in story.steps
@@ -176,15 +195,31 @@ def _prices(canvas: Canvas, story: Story, key: str, across: Scale, lines: list[O
     for name, color in (("bid", BID), ("ask", ASK)):
         points = [(at, getattr(quote, name)) for at, quote in quotes]
         known = [(at, float(price)) for at, price in points if price is not None]
-        _steps(canvas, across, values, known, color, f"{key} {name}", dashed=True)
-        canvas.text(16, top + (32 if name == "ask" else 48), f"- - {name}", fill=color)
+        _steps(canvas, across, values, known, color, f"{key} {name}", end, dashed=True)
     for line in lines:
         _order(canvas, across, values, line, seen)
     limits = {line.id: line.price for line in lines}
     for at, fill in fills:
         _fill(canvas, across, values, at, fill, limits.get(fill.order))
-    for row, (rung, color) in enumerate(RUNG_COLORS.items()):
-        canvas.text(16, top + 68 + row * 15, f"● {rung}", fill=color, font_size=11)
+    for row, (text, color) in enumerate(_legend(lines, [fill for _, fill in fills])):
+        canvas.text(16, top + 31 + row * 15, text, fill=color, font_size=11)
+
+
+def _legend(lines: list[OrderLine], fills: list[Fill]) -> list[tuple[str, str]]:
+    """What the marks of a panel of prices mean, those that it has."""
+    used = {line.rung for line in lines}
+    found = [("- - ask", ASK), ("- - bid", BID)]
+    found += [
+        (f"{'◆' if rung == 'market' else '━'} {rung}", color)
+        for rung, color in RUNG_COLORS.items()
+        if rung in used
+    ]
+    told = {fill.maker for fill in fills if fill.price is not None}
+    found += [("● maker fill", MAKER)] if True in told else []
+    found += [("● taker fill", TAKER)] if False in told else []
+    untold = any(fill.price is None for fill in fills)
+    found += [("○ fill, price untold", SOFT)] if untold else []
+    return found
 
 
 def _order(
@@ -211,7 +246,7 @@ def _fill(
     price = "an untold price" if fill.price is None else decimal_text(fill.price)
     role = "maker" if fill.maker else "taker" if told else "role untold"
     what = f"{side(fill.side)} {decimal_text(fill.qty)} @ {price}, {role}"
-    color = SOFT if not told else "#15803d" if fill.maker else "#dc2626"
+    color = SOFT if not told else MAKER if fill.maker else TAKER
     y = values(float(fill.price if fill.price is not None else limit or values.low))
     canvas.add(
         "circle",
@@ -232,17 +267,18 @@ def _steps(
     points: list[tuple[float, float]],
     color: str,
     hint: str,
+    end: float,
     *,
     dashed: bool = False,
 ) -> None:
-    """A line that keeps its value until the next one."""
+    """A line that keeps its value until the next one, and the last one to the end of the story."""
     if not points:
         return
     x, y = across(points[0][0]), values(points[0][1])
     path = [f"M {x} {y}"]
     for at, value in points[1:]:
         path.append(f"H {across(at)} V {values(value)}")
-    path.append(f"H {across.end}")
+    path.append(f"H {across(end)}")
     style = {"stroke_dasharray": "4 3"} if dashed else {}
     canvas.add("path", hint, d=" ".join(path), fill="none", stroke=color, stroke_width=1.4, **style)
 
@@ -272,14 +308,18 @@ def _lanes(canvas: Canvas, story: Story, across: Scale, end: float) -> None:
             )  # fmt: skip
             if width > len(state) * 6.4 + 8:
                 canvas.text(x + 5, y + 15, state, font_size=11, pointer_events="none")
+    alarms = 0
     for step in story.steps:
         for command, text in step.commands:
             if isinstance(command, Alarm):
                 x = across(_seconds(story, step.at))
                 canvas.add(
                     "path", f"{clock(step.at - story.origin)} s: {text}",
-                    d=f"M {x} {top - 3} l -6 -11 h 12 z", fill="#dc2626",
+                    d=f"M {x} {top - 3} l -6 -11 h 12 z", fill=ALARM,
                 )  # fmt: skip
+                alarms += 1
+    if alarms:
+        canvas.text(16, top + 31, "▼ alarm", fill=ALARM, font_size=11)
 
 
 def _left(canvas: Canvas, story: Story, across: Scale, end: float, keys: list[str]) -> None:
@@ -291,13 +331,13 @@ def _left(canvas: Canvas, story: Story, across: Scale, end: float, keys: list[st
     values = [value for each in points.values() for _, value in each]
     if not values:
         return
-    top, bottom = _panel(canvas, "left to close", AREA_HEIGHT)
+    top, bottom = _panel(canvas, "left to close", AREA_HEIGHT, "base units")
     scale = Scale(*padded([*values, 0.0]), bottom, top)
     _rules(canvas, across, scale, 3)
     for row, (key, each) in enumerate(points.items()):
         color = ("#1d4ed8", "#a21caf")[row % 2]
-        canvas.text(16, top + 32 + row * 16, key, fill=color, font_size=11)
-        _steps(canvas, across, scale, each, color, f"{key}: left to close, base units")
+        canvas.text(16, top + 45 + row * 15, key, fill=color, font_size=11)
+        _steps(canvas, across, scale, each, color, f"{key}: left to close, base units", end)
 
 
 def _views(story: Story) -> list[tuple[Step, LegView]]:
@@ -307,7 +347,7 @@ def _views(story: Story) -> list[tuple[Step, LegView]]:
 def _naked(canvas: Canvas, story: Story, across: Scale, end: float) -> None:
     """The net quantity of both legs: what no leg hedges."""
     points = [(_seconds(story, step.at), float(step.naked)) for step in story.steps]
-    top, bottom = _panel(canvas, "naked", AREA_HEIGHT)
+    top, bottom = _panel(canvas, "naked", AREA_HEIGHT, "base units")
     scale = Scale(0, max([value for _, value in points] + [0.0]) * 1.1 or 1, bottom, top)
     _rules(canvas, across, scale, 3)
     if points:
@@ -318,13 +358,13 @@ def _naked(canvas: Canvas, story: Story, across: Scale, end: float) -> None:
         canvas.add("path", hint, d=" ".join(path), fill="#fca5a5", stroke="#b91c1c")
 
 
-def _axis(canvas: Canvas, across: Scale) -> None:
+def _axis(canvas: Canvas, across: Scale, top: float) -> None:
     y = canvas.y - GAP + 4
     for tick in across.ticks(10):
         x = across(tick)
-        canvas.add("line", x1=x, x2=x, y1=TOP, y2=y, stroke=GRID, stroke_width=0.6)
+        canvas.behind(x, top, y)
         canvas.text(x, y + 14, plain(tick), text_anchor="middle", fill=SOFT, font_size=11)
-    canvas.text(LEFT - 6, y + 14, "seconds", text_anchor="end", fill=SOFT, font_size=11)
+    canvas.text(LEFT - 14, y + 14, "seconds", text_anchor="end", fill=SOFT, font_size=11)
     canvas.y += 6
 
 

@@ -19,7 +19,7 @@ from machines.core import TABLES
 from machines.env import Env
 from machines.holding import Book, Holding
 from machines.joint import JOINT, doing, standing
-from machines.leg_model import Leg
+from machines.leg_model import Leg, untradeable
 from machines.messages import FillReported, OrderReported, TruthRead
 from machines.order_model import Order
 from machines.session import Session
@@ -65,7 +65,8 @@ class Asked(Struct):
 class Taken(Struct):
     """One row that was taken: by which machine, and the guards of the group up to it.
 
-    `note` is the joint rule behind a leg's `escalate`.
+    `note` says what the row itself does not: the joint rule behind a leg's `escalate`, the gate
+    that makes it wait, the minimum that makes its rest dust. `rung` is the leg's before the row.
     """
 
     model: Any
@@ -73,6 +74,7 @@ class Taken(Struct):
     row: int
     asked: list[Asked]
     note: str = ""
+    rung: int = -1
 
 
 class _View:
@@ -154,10 +156,20 @@ class _Looking(LeanEvent):
             if holds:
                 chosen = row
                 break
-        if chosen is not None:
-            note = _coupled(model, args[0]) if self.name == "escalate" else ""
-            self.sink(Taken(model, args[0], chosen.row, asked, note))
-        return super().take(rows, model, args, kwargs)
+        if chosen is None:
+            return super().take(rows, model, args, kwargs)
+        taken = Taken(model, args[0], chosen.row, asked)
+        if isinstance(model, Leg):
+            taken.rung = model.rung
+            if self.name == "escalate":
+                taken.note = _coupled(model, args[0])
+            elif chosen.dest == "dust":
+                taken.note = untradeable(model)
+        self.sink(taken)
+        result = super().take(rows, model, args, kwargs)
+        if isinstance(model, Leg) and chosen.dest == "waiting":
+            taken.note = model.wait_reason
+        return result
 
 
 @contextmanager

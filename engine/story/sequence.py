@@ -10,10 +10,9 @@ import textwrap
 from collections.abc import Iterator
 
 from engine.diagrams.graphs import titled
-from engine.story.reasons import clock
 from engine.story.story import Move, Step, Story
 from engine.story.timeline import told
-from engine.story.words import rung
+from engine.story.words import clock, rung
 from machines.close_model import Close
 from machines.core import Core
 from machines.leg_model import Leg
@@ -92,7 +91,8 @@ class _Drawing:
                 f"close {model.close.id}", f"leg {model.id}", f"{trigger} {rung(message)}"
             )
         elif isinstance(model, Close) and isinstance(message, Leg):
-            yield self._said(f"leg {message.id}", f"close {model.id}", trigger)
+            text = {"leg_moved": "has moved", "passive_over": "passive time is over"}
+            yield self._said(f"leg {message.id}", f"close {model.id}", text.get(trigger, trigger))
 
     def _said(self, source: str, dest: str, text: str) -> str:
         return f"  {self.name(source)}->>{self.name(dest)}: {_clean(text)}"

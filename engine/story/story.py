@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from engine.dispatcher import fold
 from engine.journal import Record
+from engine.story.fills import Fill, Fills
 from engine.story.probe import Asked, Taken, looking
 from engine.story.tape import Tape, TapeError
 from engine.story.words import Words, owner_of, rung
@@ -29,20 +30,21 @@ from machines.messages import (
     CloseRequested,
     Fact,
     FillReported,
-    OrderReported,
     Place,
     QueryOrder,
     ReadRules,
     ReadTruth,
 )
 from machines.order_model import Order
-from machines.session import Session
 from machines.table import Out, Transition
 from machines.types import Instrument
 
 
 class Move(Struct):
-    """One row that a machine took. `because` says who sent the trigger, with what."""
+    """One row that a machine took. `because` says who sent the trigger, with what.
+
+    `note` and `rung` are those of `Taken`, `outcome` is that of a close after the row.
+    """
 
     at: int
     transition: Transition
@@ -50,25 +52,14 @@ class Move(Struct):
     message: Any
     asked: list[Asked]
     because: str
+    note: str = ""
+    rung: int = -1
+    outcome: str = ""
 
     @property
     def moves(self) -> bool:
         """Whether the state changed."""
         return self.transition.source != self.transition.dest
-
-
-class Fill(Struct):
-    """One fill as it was credited, in contracts and quotes of the venue.
-
-    `price` is None where only a cumulative quantity was told.
-    """
-
-    key: str
-    order: str
-    side: int
-    qty: Decimal
-    price: Decimal | None
-    maker: bool
 
 
 class Quote(Struct):
@@ -90,7 +81,10 @@ class LegView(Struct):
 
 
 class Step(Struct):
-    """One fact and what came of it, as far as the subject is concerned."""
+    """One fact and what came of it, as far as the subject is concerned.
+
+    `first` is the row that the fact itself led to, of whichever machine.
+    """
 
     seq: int
     at: int
@@ -103,6 +97,7 @@ class Step(Struct):
     quotes: list[Quote] = []
     legs: list[LegView] = []
     naked: Decimal = Decimal(0)
+    first: Move | None = None
 
 
 class Story(Struct):
@@ -142,6 +137,11 @@ class Subject:
                 f"{', '.join(closes) or 'none'}"
             )
         if self.name not in known:
+            mine = [
+                order for order in orders if order.startswith(self.name.partition("#")[0] + "#")
+            ]
+            if "#" in self.name and mine:
+                raise TapeError(f"{self.name}: there is no such order; there are {', '.join(mine)}")
             raise TapeError(
                 f"{self.name!r}: nothing of that name is in this recording; pairs: "
                 f"{', '.join(core.pairs)}; positions: {', '.join(keys)}; venues: "
@@ -156,7 +156,8 @@ def only_close(tape: Tape) -> str:
     )
     if len(found) != 1:
         raise TapeError(
-            f"{tape.name}: closes {', '.join(found) or 'nothing'}; name one, with --file"
+            f"{tape.name}: closes {', '.join(found) or 'nothing'}; name one of them, and the "
+            "recording with --file"
         )
     return next(iter(found))
 
@@ -183,6 +184,7 @@ class _Teller:
         self.core = tape.build()
         self.core.tracing = True
         self.words = Words(self.core, tape.origin or 0)
+        self.fills = Fills(self.core)
         self.steps: list[Step] = []
         self.requests: list[tuple[Close, int]] = []
         self._taken: list[Taken] = []
@@ -199,23 +201,25 @@ class _Teller:
             close = self.core.closes.get(fact.pair)
             if close is not None and all(close is not known for known, _ in self.requests):
                 self.requests.append((close, record.at))
-        moves = _moves(out.trace or [], taken)
-        moves = [move for move in moves if self._concerns(move.model)]
+        every = _moves(out.trace or [], taken)
+        moves = [move for move in every if self._concerns(move.model)]
         commands = [
             (command, self.words.command(command))
             for command in out.commands
             if self._commands(command)
         ]
-        if not (moves or commands or self._about(fact)):
+        fills = self._fills(fact)
+        if not (moves or commands or fills or self._about(fact)):
             return
         text = self.words.fact(fact)
         step = Step(record.seq, record.at, record.wall_ns, fact, text, moves, commands)
+        step.first = every[0] if every else None
         step.quotes = [
             self._quote(top.instrument, top.bid, top.ask)
             for top in record.seen
             if self._is_mine(top.instrument)
         ]
-        step.fills = self._fills(fact)
+        step.fills = fills
         self.steps.append(step)
         self._picture(step)
 
@@ -244,9 +248,8 @@ class _Teller:
             return None, 0
         number = self.subject.nth or len(mine)
         if number > len(mine):
-            raise TapeError(
-                f"{self.subject.text}: {self.subject.name} was closed {len(mine)} times only"
-            )
+            times = "once" if len(mine) == 1 else f"{len(mine)} times"
+            raise TapeError(f"{self.subject.text}: {self.subject.name} was closed {times} only")
         return mine[number - 1]
 
     def _of_close(self, step: Step, close: Close, asked: int) -> bool:
@@ -323,20 +326,16 @@ class _Teller:
         )
 
     def _fills(self, fact: Fact) -> list[Fill]:
-        """What a fact told of fills that was not known before."""
-        order = self.core.env.orders.get(getattr(fact, "order", 0))
-        if isinstance(fact, FillReported) and self._is_mine(fact.instrument):
-            if order is not None and not order.grown:
-                return []
-            rules = self.core.holdings[fact.instrument].instrument
-            name = order.id if order is not None else ""
-            qty, price = rules.quantity(fact.qty), rules.price(fact.price)
-            return [Fill(rules.key, name, fact.side, qty, price, fact.maker)]
-        if isinstance(fact, OrderReported) and order is not None and order.grown:
-            rules = order.instrument
-            qty = rules.quantity(order.grown)
-            return [Fill(rules.key, order.id, order.side, qty, None, False)]
-        return []
+        """What a fact told of fills that was not known before, of the subject's positions."""
+        name = self.subject.name
+        fills = self.fills.of(fact)
+        if "#" in name:
+            return [fill for fill in fills if fill.order == name]
+        return [fill for fill in fills if fill.key in self._keys()]
+
+    def _keys(self) -> list[str]:
+        holdings = self.core.holdings
+        return [h.instrument.key for h in holdings if self._is_mine(h.instrument.index)]
 
     def _picture(self, step: Step) -> None:
         close = self.core.closes.get(self.subject.name)
@@ -363,26 +362,68 @@ def _moves(trace: Iterable[Transition], taken: list[Taken]) -> list[Move]:
         if not waiting:
             break
         seen = waiting.pop(0)
-        because = _because(transition, seen, first=not moves)
-        moves.append(Move(transition.at, transition, seen.model, seen.message, seen.asked, because))
+        because = _because(transition, seen, moves)
+        outcome = seen.model.outcome if isinstance(seen.model, Close) else ""
+        moves.append(
+            Move(
+                transition.at,
+                transition,
+                seen.model,
+                seen.message,
+                seen.asked,
+                because,
+                seen.note,
+                seen.rung,
+                outcome,
+            )
+        )
     return moves
 
 
-def _because(transition: Transition, seen: Taken, *, first: bool) -> str:
+#: What an order has told its leg, and a leg its close, by trigger.
+_TOLD = {
+    "order_live": "order {} is known to rest",
+    "order_filling": "order {} has filled more",
+    "order_ended": "order {} is dead",
+    "order_doubted": "the fate of order {} is in doubt",
+    "leg_moved": "leg {} has moved",
+    "passive_over": "the passive time of leg {} is over",
+}
+#: What a close asks of a leg, by trigger.
+_ASKED = {
+    "start": "close {} starts it",
+    "hold": "close {} holds its legs back",
+    "exhaust": "close {} has no round left",
+    "retry_asked": "close {} asks it to try again",
+}
+
+
+def _because(transition: Transition, seen: Taken, before: list[Move]) -> str:
     """Who sent the trigger of a row that another machine caused; empty for the fact itself."""
-    message, model = seen.message, seen.model
-    if first or isinstance(message, Fact):
+    message, model, trigger = seen.message, seen.model, transition.trigger
+    if not before or isinstance(message, Fact):
         return ""
-    if isinstance(message, int) and isinstance(model, Leg):
+    if isinstance(message, Order | Leg) and message is not model and trigger in _TOLD:
+        return _TOLD[trigger].format(message.id)
+    if isinstance(model, Leg) and trigger in _ASKED:
+        return _ASKED[trigger].format(model.close.id)
+    if isinstance(model, Leg) and trigger == "escalate" and isinstance(message, int):
         coupled = f", as {seen.note}" if seen.note else ""
         return f"close {model.close.id} asks for {rung(message)}{coupled}"
-    if isinstance(message, Order | Leg | Session) and message is not model:
-        return f"{type(message).__name__.lower()} {message.id} tells it"
-    if isinstance(message, tuple) and isinstance(model, Close):
-        return f"it is asked again, {message[0]}: {message[1]}"
-    if isinstance(model, Order) and model.leg is not None:
-        return f"leg {model.leg.id} asks for it"
+    if isinstance(model, Close) and isinstance(message, tuple):
+        return f"it is asked for again: {message[1]}, {message[0]}"
+    if isinstance(model, Order) and trigger == "cancel_asked":
+        return next((_asker(move.model) for move in reversed(before) if _owns(move, model)), "")
     return ""
+
+
+def _owns(move: Move, order: Order) -> bool:
+    leg = order.leg
+    return leg is not None and (move.model is leg or move.model is leg.close)
+
+
+def _asker(model: Leg | Close) -> str:
+    return f"{type(model).__name__.lower()} {model.id} asks for its cancel"
 
 
 def rules_of(story: Story) -> Callable[[Book], Instrument | None]:

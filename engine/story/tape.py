@@ -6,6 +6,7 @@ write; a journal that another process is writing to can be read.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.config import Config
 from engine.journal import JournalError, Record, read_journal
+from engine.journal_file import APPLICATION
 from engine.recovery import SESSION_SUFFIX
 from engine.recovery import Session as SessionFile
 from engine.simulation.scenario import ScenarioError, load_scenario
@@ -26,6 +28,8 @@ from machines.types import Instrument, PairSettings, SessionSettings, VenueSetti
 
 #: How an SQLite file begins, which a journal is.
 _SQLITE = b"SQLite format 3\x00"
+#: Where its header says whose file it is, as four bytes.
+_OWNER = slice(68, 72)
 
 
 class TapeError(Exception):
@@ -54,6 +58,8 @@ def open_tape(path: Path, config: Config | None = None) -> Tape:
     """
     if not path.exists():
         raise TapeError(f"{path}: there is no such file; name a journal or a scenario")
+    if path.is_dir():
+        raise TapeError(f"{path}: is a folder; name the journal or the scenario in it")
     if path.suffix == ".toml":
         return of_scenario(path)
     return of_journal(path, config)
@@ -61,7 +67,15 @@ def open_tape(path: Path, config: Config | None = None) -> Tape:
 
 def of_scenario(path: Path) -> Tape:
     """Run a scenario and keep what it recorded. Raises ScenarioError."""
-    scenario = load_scenario(path)
+    try:
+        scenario = load_scenario(path)
+    except ScenarioError as error:
+        if _is_configuration(path):
+            raise TapeError(
+                f"{path}: is a configuration, which records nothing; name a journal or a "
+                "scenario, and this file with --config"
+            ) from error
+        raise
     world = World(replace(scenario, journal="memory"))
     world.run()
     journal = world.process.journal
@@ -74,15 +88,31 @@ def of_scenario(path: Path) -> Tape:
     )
 
 
+def _is_configuration(path: Path) -> bool:
+    """Whether a file that is no scenario is the configuration of an engine."""
+    try:
+        return "engine" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 def of_journal(path: Path, config: Config | None = None) -> Tape:
     """Read a journal with the session file that stands beside it. Raises TapeError."""
     try:
         with path.open("rb") as file:
-            head = file.read(len(_SQLITE))
+            head = file.read(_OWNER.stop)
     except OSError as error:
         raise TapeError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if head and head != _SQLITE:
+    if not head:
+        raise TapeError(f"{path}: is empty, so it holds no record; name another journal or a copy")
+    if not head.startswith(_SQLITE):
         raise TapeError(f"{path}: is neither a journal nor a scenario; scenarios end in .toml")
+    owner = int.from_bytes(head[_OWNER], "big")
+    if len(head) == _OWNER.stop and owner != APPLICATION:
+        raise TapeError(
+            f"{path}: is a database of another program, or its first page is damaged; name a "
+            "journal or a scenario, or restore a copy"
+        )
     build = _builder(path, config)
     return Tape(path.name, build, lambda: read_journal(path))
 

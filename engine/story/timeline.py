@@ -15,16 +15,19 @@ from rich.text import Text
 
 from engine.report import close_report
 from engine.simulation.outcome import decimal_text
-from engine.story.reasons import clock
+from engine.story.fills import Fill
+from engine.story.reasons import echoes
 from engine.story.story import Move, Step, Story
+from engine.story.words import GATES, MINIMA, clock
 from engine.summary import describe
-from engine.words import why
-from machines.messages import Alarm, Cancel, Place
+from engine.words import TABLES, why
+from machines.leg_model import ENDED
+from machines.messages import Alarm, Cancel, Place, TruthRead
 from machines.types import NS
 
-#: Columns of a block: the time, and what stands below a fact.
+#: Columns of a block: the time, and what stands below a fact; the widest name of a machine.
 TIME, BELOW = 10, 12
-WHO, CHANGE = 22, 34
+WHO_MAX, CHANGE = 34, 34
 NARROW = 100
 
 
@@ -45,8 +48,10 @@ def lines(story: Story, width: int, *, everything: bool = False) -> Iterator[Lin
         yield from _wrapped(story.about, width, "dim")
     yield from _wrapped(_zero(story), width, "dim")
     before = ""
+    names = (_who(move) for step in story.steps for move in step.moves)
+    who = max((len(name) for name in names if len(name) <= WHO_MAX), default=0)
     for step in story.steps:
-        block = list(_block(story, step, width, everything=everything))
+        block = list(_block(story, step, width, who, everything=everything))
         if not block:
             continue
         yield from block
@@ -66,10 +71,11 @@ def _zero(story: Story) -> str:
     real = datetime.fromtimestamp(wall / NS, UTC)
     since = f", time 0 is {real:%Y-%m-%d %H:%M:%S} UTC" if real.year > 2000 else ""
     last = story.steps[-1].seq
-    return f"records {first.seq} to {last} of {story.records}; times in seconds{since}"
+    units = "; orders in contracts, left and naked in base units" if story.close is not None else ""
+    return f"records {first.seq} to {last} of {story.records}; times in seconds{since}{units}"
 
 
-def _block(story: Story, step: Step, width: int, *, everything: bool) -> Iterator[Line]:
+def _block(story: Story, step: Step, width: int, who: int, *, everything: bool) -> Iterator[Line]:
     moves = [m for m in step.moves if everything or told(m)]
     commands = [(c, t) for c, t in step.commands if everything or _shown(c)]
     if not (moves or commands or step.fills or everything):
@@ -77,10 +83,18 @@ def _block(story: Story, step: Step, width: int, *, everything: bool) -> Iterato
     time = f"{clock(step.at - story.origin):>{TIME - 1}} "
     yield from _wrapped(step.text, width, "bold", time, " " * TIME)
     for move in moves:
-        yield from _move(move, width)
+        yield from _move(move, width, who)
+    if isinstance(step.fact, TruthRead):
+        for fill in step.fills:
+            yield from _wrapped(f"+ {_filled(fill)}", width, "", " " * BELOW, " " * (BELOW + 2))
     for command, text in commands:
         style = "bold red" if isinstance(command, Alarm) else "cyan"
         yield from _wrapped(f"> {text}", width, style, " " * BELOW, " " * (BELOW + 2))
+
+
+def _filled(fill: Fill) -> str:
+    price = "a price that is not told" if fill.price is None else decimal_text(fill.price)
+    return f"{fill.order} has filled {decimal_text(fill.qty)} @ {price}"
 
 
 def told(move: Move) -> bool:
@@ -92,13 +106,17 @@ def _shown(command: object) -> bool:
     return isinstance(command, Place | Cancel | Alarm)
 
 
-def _move(move: Move, width: int) -> Iterator[Line]:
+def _who(move: Move) -> str:
+    return f"{move.transition.machine} {move.transition.id}"
+
+
+def _move(move: Move, width: int, column: int) -> Iterator[Line]:
     transition = move.transition
-    who = f"{transition.machine} {transition.id}"
+    who = _who(move)
     change = f"{transition.source} > {transition.dest}" if move.moves else transition.source
     reason = _reason(move)
-    head = f"{' ' * BELOW}{who:<{WHO}} {change:<{CHANGE}} "
-    if width < NARROW or len(head) > BELOW + WHO + CHANGE + 2:
+    head = f"{' ' * BELOW}{who:<{column}}  {change:<{CHANGE}} "
+    if width < NARROW or len(head) > BELOW + column + CHANGE + 3:
         yield from _wrapped(f"{who}  {change}", width, "", " " * BELOW, " " * (BELOW + 4))
         if reason:
             yield from _wrapped(reason, width, "dim", " " * (BELOW + 4), " " * (BELOW + 4))
@@ -108,12 +126,19 @@ def _move(move: Move, width: int) -> Iterator[Line]:
 
 def _reason(move: Move) -> str:
     """Why, as far as it says more than the fact above."""
-    if move.transition.machine == "order" and not move.because:
-        return ""
-    if move.transition.trigger in ("start", "escalate", "cancel_asked"):
-        return move.because
-    parts = [move.because, why(move.transition)]
-    return ": ".join(part for part in parts if part)
+    transition, trigger = move.transition, move.transition.trigger
+    own = TABLES[transition.machine].rows[transition.row].why
+    note = GATES.get(move.note) or MINIMA.get(move.note)
+    if note:
+        reason = note
+    elif transition.machine == "order" or (trigger == "start" and transition.dest in ENDED):
+        reason = own
+    elif trigger in ("start", "escalate", "hold"):
+        reason = ""
+    else:
+        reason = why(transition)
+    because = "" if echoes(move) else move.because
+    return ": ".join(part for part in (because, reason) if part)
 
 
 def _left(step: Step) -> str:

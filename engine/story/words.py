@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.diagrams.keys import known, shown
-from engine.simulation.outcome import decimal_text, seconds_text
+from engine.simulation.outcome import decimal_text
 from engine.story.probe import Asked, Read
 from machines.close_model import Close
 from machines.core import Core
@@ -55,10 +55,73 @@ from machines.messages import (
 )
 from machines.order_model import Order
 from machines.policy.escalating import STUCK
-from machines.types import BUY, RUNGS, Instrument
+from machines.session import Session
+from machines.types import BUY, NS, RUNGS, Instrument
 
 #: Values of guards that a sentence shows at the most.
 SHOWN_MAX = 8
+
+
+#: What the timers of a machine say when they are due.
+_TIMERS: dict[tuple[type, str], str] = {
+    (Leg, "deadline"): "the time of leg {} on its rung is over",
+    (Leg, "attempt"): "the time of the attempt of leg {} is over",
+    (Leg, "pause"): "the pause of leg {} is over",
+    (Leg, "gate"): "leg {} has waited long enough for a narrower spread",
+    (Leg, "reread"): "the position of leg {} is due to be read again",
+    (Leg, "retry"): "leg {}, which is stuck, is due to try again",
+    (Order, "silent"): "nothing was heard of order {} in time",
+    (Order, "cancel_silent"): "nothing was heard of the cancel of order {} in time",
+    (Order, "ask"): "the venue is due to be asked about order {} again",
+    (Order, "alarm"): "the fate of order {} has been in doubt for too long",
+    (Close, "budget"): "the budget of close {} for being naked is spent",
+    (Close, "ask"): "the venues are due to be asked again for close {}",
+    (Close, "silent"): "close {} has had no answer of the venues for too long",
+    (Session, "open"): "the link to {} did not open in time",
+    (Session, "snapshot"): "{} could not be read in time",
+    (Session, "ask"): "{} is due to be read again",
+    (Session, "stable"): "the link to {} has been good for a while",
+    (Session, "retry"): "the pause before the next connect to {} is over",
+}
+#: Why a leg may not place, by the gate that is shut.
+GATES = {
+    "halt": "the engine is halted",
+    "untrusted": "its venue is not trusted",
+    "venue_mode": "its venue takes no such order in its present mode",
+    "position_read": "its position must be read first",
+    "balanced": "nothing is naked, and it was only to balance",
+    "book": "its book is missing, crossed or too old",
+    "spread": "the spread is too wide",
+}
+#: Why what remains of a leg cannot be sent.
+MINIMA = {
+    "below_lot": "what remains is less than one lot of the venue",
+    "below_minimum_base": "what remains is less than the venue's smallest quantity",
+    "below_minimum_notional": "what remains is worth less than the venue's smallest order",
+}
+#: What a word of an order's price says beyond its rung.
+_PRICED = {
+    "inside": "inside the spread",
+    "touch": "at or past the touch",
+    "break_even": "at break-even",
+    "bounded": "as a bounded limit",
+}
+#: How a report came.
+_PATHS = {
+    "ack": "in the answer",
+    "cancel": "in the answer to the cancel",
+    "stream": "by stream",
+    "query": "by query",
+    "read": "in a read of the venue",
+}
+#: Reasons that say no more than a status does.
+_SAME = ("", "CANCELED", "CANCELLED", "EXPIRED", "FILLED", "REJECTED")
+_BY = {"manual": "by hand", "adl": "by auto-deleveraging", "own": "by an order unknown to us"}
+
+
+def clock(span: int) -> str:
+    """Seconds with three decimals."""
+    return f"{span / NS:.3f}"
 
 
 def side(sign: int) -> str:
@@ -91,13 +154,16 @@ class Words:
             OperatorCommanded: self._commanded,
             TimerFired: self._timer,
             TopMoved: lambda f: f"the book of {self.key(f.instrument)} moved",
-            OrderSent: lambda f: f"{self.order(f.order)} left",
+            OrderSent: lambda f: f"{self.order(f.order)} has left for its venue",
             OrderReported: self._reported,
             OrderRefused: lambda f: f"{self.order(f.order)} is refused: {_reason(f)}",
             CancelRefused: lambda f: (
                 f"the cancel of {self.order(f.order)} is refused: {_reason(f)}"
             ),
-            CallLost: lambda f: f"no answer to the {_call(f)} of {self.order(f.order)} ({f.cause})",
+            CallLost: lambda f: (
+                f"the call to {f.call} {self.order(f.order)} was lost, "
+                f"its result unknown ({f.cause})"
+            ),
             OrderMissing: lambda f: f"the venue does not know {self.order(f.order)}",
             QueryFailed: lambda f: f"the question about {self.order(f.order)} failed ({f.cause})",
             FillReported: self._filled,
@@ -139,7 +205,7 @@ class Words:
 
     def time(self, at: int) -> str:
         """Seconds since the story begins."""
-        return seconds_text(at - self.origin)
+        return clock(at - self.origin)
 
     def key(self, instrument: int) -> str:
         """An instrument by its name."""
@@ -172,12 +238,15 @@ class Words:
 
     def _commanded(self, fact: OperatorCommanded) -> str:
         about = fact.target or (self.order(fact.order) if fact.order else "")
-        return f"{fact.by} commands {fact.command}{f' {about}' if about else ''}"
+        what = " ".join(part for part in (fact.command.replace("_", " "), about) if part)
+        return f"{fact.by} commands: {what}"
 
     def _timer(self, fact: TimerFired) -> str:
         machine = self.core.machine(fact.machine)
-        who = f"{type(machine).__name__.lower()} {machine.id}" if machine is not None else "a timer"
-        return f"timer {fact.tag} of {who} is due"
+        if machine is None:
+            return f"timer {fact.tag} of a machine that is gone is due"
+        known = _TIMERS.get((type(machine), fact.tag), f"timer {fact.tag} of {{}} is due")
+        return known.format(machine.id)
 
     def _reported(self, fact: OrderReported) -> str:
         order = self.core.env.orders.get(fact.order)
@@ -185,17 +254,18 @@ class Words:
         if order is not None and fact.cum is not None:
             done, whole = (quantity(each, order.instrument) for each in (fact.cum, order.qty))
             filled = f", {done} of {whole} filled"
-        reason = f" ({_reason(fact)})" if fact.reason or fact.text else ""
-        path = {"ack": "answer", "cancel": "answer to the cancel"}.get(fact.path, fact.path)
-        return f"{self.order(fact.order)} is {fact.status}{filled}{reason} [{path}]"
+        given = [part for part in (fact.reason, fact.text) if part.upper() not in _SAME]
+        reason = f" ({': '.join(dict.fromkeys(given))})" if given else ""
+        path = _PATHS.get(fact.path, fact.path)
+        return f"{self.order(fact.order)} is {fact.status}{filled}, {path}{reason}"
 
     def _filled(self, fact: FillReported) -> str:
         rules = self.core.holdings[fact.instrument].instrument
         what = f"{quantity(fact.qty, rules)} @ {price(fact.price, rules)}"
         if not fact.order:
-            return (
-                f"{rules.key}: {side(fact.side)} {what} by {fact.origin}, not by an order of ours"
-            )
+            by = _BY.get(fact.origin, f"by {fact.origin}")
+            ours = "" if fact.origin == "own" else ", not by an order of ours"
+            return f"{rules.key}: {side(fact.side)} {what} {by}{ours}"
         order = self.core.env.orders.get(fact.order)
         total = f", {quantity(order.cum, rules)} of {quantity(order.qty, rules)}" if order else ""
         role = "maker" if fact.maker else "taker"
@@ -225,18 +295,16 @@ class Words:
         words += ["post-only"] if command.post_only else []
         words += ["IOC"] if command.tif == "IOC" and command.price is not None else []
         words += ["reduce-only"] if command.reduce_only else []
-        return (
-            f"place {self.order(command.order)}: {' '.join(words)} ({command.rung}, {command.why})"
-        )
+        why = _PRICED.get(command.why)
+        if command.why == "touch" and command.post_only:
+            why = "held short of the touch by the bound of its slippage"
+        rung = ", ".join(part for part in (command.rung, why) if part)
+        return f"place {self.order(command.order)}: {' '.join(words)} ({rung})"
 
 
 def _reason(fact: Any) -> str:
     parts = dict.fromkeys(part for part in (fact.reason, fact.text) if part)
     return ": ".join(parts) or "no reason given"
-
-
-def _call(fact: CallLost) -> str:
-    return "order" if fact.call == "place" else "cancel"
 
 
 # ---------------------------------------------------------------- what guards read
@@ -262,8 +330,17 @@ def _plain(read: Read) -> str:
     if isinstance(read.value, Decimal):
         return decimal_text(read.value)
     if isinstance(read.value, list | tuple):
-        return "/".join(map(str, read.value))
+        return " and ".join(map(str, read.value))
     return str(read.value)
+
+
+def _notional(read: Read) -> str:
+    rules: Instrument = read.owner
+    return decimal_text(rules.price(1) * rules.quantity(read.value))
+
+
+def _filled(read: Read) -> str:
+    return f"{_units(read)} of {quantity(read.owner.qty, read.owner.instrument)}"
 
 
 def _yes(yes: str, no: str) -> Callable[[Read], str]:
@@ -273,34 +350,33 @@ def _yes(yes: str, no: str) -> Callable[[Read], str]:
 #: What a read value is called and how it is shown; those without an entry are left out.
 _VALUES: dict[tuple[str, str], tuple[str, Callable[[Read], str]]] = {
     ("Leg", "state"): ("leg {id}", _plain),
-    ("Leg", "remaining"): ("remaining", _units),
-    ("Leg", "rest"): ("rest", _base),
-    ("Leg", "rung"): ("rung", lambda read: rung(read.value)),
-    ("Leg", "next_rung"): ("next rung", lambda read: rung(read.value)),
-    ("Leg", "attempts"): ("attempts", _plain),
-    ("Leg", "refusals"): ("refusals", _plain),
-    ("Leg", "requotes"): ("re-quotes", _plain),
-    ("Leg", "busy"): ("order", _yes("may still fill", "none that may fill")),
+    ("Leg", "remaining"): ("remaining{of}", _units),
+    ("Leg", "rest"): ("rest{of}", _base),
+    ("Leg", "rung"): ("rung{of}", lambda read: rung(read.value)),
+    ("Leg", "next_rung"): ("next rung{of}", lambda read: rung(read.value)),
+    ("Leg", "attempts"): ("attempts{of}", _plain),
+    ("Leg", "refusals"): ("refusals{of}", _plain),
+    ("Leg", "requotes"): ("re-quotes{of}", _plain),
+    ("Leg", "busy"): ("", _yes("an order may still fill", "no order may still fill")),
     ("Leg", "held"): ("held back", _yes("yes", "no")),
     ("Leg", "sibling"): ("other leg", _yes("there is one", "none")),
     ("Leg", "retrying"): ("retry of a stuck leg", _yes("yes", "no")),
-    ("Leg", "start_qty"): ("held at the start", _base),
+    ("Leg", "start_qty"): ("held at the start{of}", _base),
     ("Close", "urgency"): ("urgency", _plain),
     ("Close", "withdrawing"): ("being withdrawn", _yes("yes", "no")),
     ("Close", "agreed"): ("agreeing reads", _plain),
     ("Close", "rounds"): ("rounds so far", _plain),
     ("Close", "written_off"): ("written off", _yes("yes", "no")),
     ("Close", "spread_waived"): ("spread waived", _yes("yes", "no")),
-    ("Order", "cum"): ("filled", _units),
-    ("Order", "qty"): ("of", _units),
-    ("Order", "open_qty"): ("may still fill", _units),
+    ("Order", "cum"): ("{id} filled", _filled),
+    ("Order", "open_qty"): ("{id} may still fill", _units),
     ("Order", "acked"): ("ever acknowledged", _yes("yes", "no")),
     ("Order", "alive"): ("order {id}", _yes("may fill", "dead")),
     ("Order", "cancel_wanted"): ("cancel wished", _yes("yes", "no")),
-    ("Order", "state"): ("order", _plain),
+    ("Order", "state"): ("order {id}", _plain),
     ("Order", "post_only"): ("post-only", _yes("yes", "no")),
     ("Order", "booked"): ("booked price", lambda read: price(read.value, read.owner.instrument)),
-    ("Order", "price"): ("order price", lambda read: price(read.value, read.owner.instrument)),
+    ("Order", "price"): ("{id} at", lambda read: price(read.value, read.owner.instrument)),
     ("Order", "read_after"): ("trades read since", _yes("yes", "no")),
     ("Holding", "qty"): ("believed {key}", _base),
     ("Holding", "read_qty"): ("venue holds {key}", _base),
@@ -310,7 +386,12 @@ _VALUES: dict[tuple[str, str], tuple[str, Callable[[Read], str]]] = {
     ("Session", "trusted"): ("venue {id}", _yes("trusted", "not trusted")),
     ("Session", "mode"): ("mode", _plain),
     ("Env", "halted"): ("halted", _yes("yes", "no")),
-    ("Instrument", "min_qty"): ("min_qty", lambda read: quantity(read.value, read.owner)),
+    ("Instrument", "lot"): ("lot{of}", lambda read: quantity(read.value, read.owner)),
+    ("Instrument", "min_qty"): (
+        "smallest quantity{of}",
+        lambda read: quantity(read.value, read.owner),
+    ),
+    ("Instrument", "min_notional"): ("smallest value{of}", _notional),
     ("OrderReported", "path"): ("by", _plain),
 }
 _OF_VENUE = "venues.NAME."
@@ -318,34 +399,50 @@ _OF_VENUE = "venues.NAME."
 _QUOTES = ("bid", "ask", "mark")
 
 
-def said(reads: Sequence[Read], rules_of: Callable[[Any], Instrument | None]) -> list[str]:
-    """What a guard read, in the order of reading: settings by their key, the rest by its name."""
+def said(reads: Sequence[Read], rules_of: Callable[[Any], Instrument | None], of: Any) -> list[str]:
+    """What a guard of the machine `of` read, in order: settings by their key, the rest by name."""
     found: dict[str, None] = {}
     for read in reads:
-        text = _said(read, rules_of)
+        text = _said(read, rules_of, of)
         if text:
             found.setdefault(text)
     return list(found)
 
 
-def _said(read: Read, rules_of: Callable[[Any], Instrument | None]) -> str:
+def _said(read: Read, rules_of: Callable[[Any], Instrument | None], of: Any) -> str:
     key = known().get((read.kind, read.name))
     if key is not None:
         name = key.path
         if name.startswith(_OF_VENUE):
-            name = f"{name.rpartition('.')[2]} of the venue"
+            name = f"{name.rpartition('.')[2]} of {_venue_of(of)}"
         return f"{name} = {shown(key, read.value)}"
+    owner = read.owner
     if read.kind == "Book" and read.name in _QUOTES:
-        rules = rules_of(read.owner)
-        return f"{read.name} {price(read.value, rules)}" if rules is not None else ""
+        rules = rules_of(owner)
+        if rules is None or not read.value:
+            return ""
+        return f"{read.name}{_whose(rules.key, owner, of)} {price(read.value, rules)}"
     entry = _VALUES.get((read.kind, read.name))
     if entry is None:
         return ""
     name, show = entry
-    owner = read.owner
     rules = owner.instrument if isinstance(owner, Holding | Leg | Order) else None
-    named = name.format(id=getattr(owner, "id", ""), key=rules.key if rules is not None else "")
-    return f"{named} {show(read)}"
+    key_of = owner.key if isinstance(owner, Instrument) else rules.key if rules is not None else ""
+    named = getattr(owner, "id", key_of)
+    label = name.format(id=named, key=key_of, of=_whose(named, owner, of))
+    return f"{label} {show(read)}".strip()
+
+
+def _whose(name: str, owner: Any, of: Any) -> str:
+    """Whose value it is, where the machine that is told of does not say it."""
+    alone = isinstance(of, Close) and len(of.legs) == 1
+    other = isinstance(of, Close) or (isinstance(owner, Leg) and owner is not of)
+    return f" of {name}" if other and not alone and name != getattr(of, "id", "") else ""
+
+
+def _venue_of(model: Any) -> str:
+    rules = getattr(model, "instrument", None)
+    return rules.venue if rules is not None else "the venue"
 
 
 def held(asked: Iterable[Asked]) -> list[Asked]:
