@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from machines.messages import TopSeen
-from machines.types import Instrument, VenueSettings
+from machines.types import BUY, Instrument, VenueSettings
 
 if TYPE_CHECKING:
     from machines.leg_model import Leg
@@ -36,6 +36,12 @@ class Book:
         self.venue_at = 0
         self.fresh = False
         self.watchers: list[Leg] = []
+
+    def touch(self, side: int) -> int:
+        """Ticks that an order would meet; without two sides the mark, or the side there is."""
+        if self.bid and self.ask:
+            return self.ask if side == BUY else self.bid
+        return self.mark or self.bid or self.ask
 
     def seen(self, instrument: int) -> TopSeen:
         """The book as a journal record takes it along."""

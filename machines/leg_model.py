@@ -158,10 +158,7 @@ def _reference_price(leg: Leg) -> int:
     order = leg.order
     if order is not None and order.price and order.alive:
         return order.price
-    book = leg.book
-    if book.bid and book.ask:
-        return book.bid if leg.side == SELL else book.ask
-    return book.mark or book.bid or book.ask
+    return leg.book.touch(leg.side)
 
 
 def untradeable(leg: Leg) -> str:

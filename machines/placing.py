@@ -46,7 +46,7 @@ def place(leg: Leg, out: Out) -> None:
 def _new_order(leg: Leg, qty: int, now: int) -> Order:
     """Record the leg's next order and count the attempt."""
     rung = leg.rung
-    price, post_only, why = _terms(leg, rung, now)
+    price, post_only, why = _terms(leg, rung, qty, now)
     leg.attempts += 1
     leg.attempts_total += 1
     leg.quoted_at = now
@@ -102,22 +102,27 @@ def command_for(order: Order, leg: int, *, reduce_only: bool, now: int) -> Place
     )
 
 
-def _terms(leg: Leg, rung: int, now: int) -> tuple[int | None, bool, str]:
+def _terms(leg: Leg, rung: int, qty: int, now: int) -> tuple[int | None, bool, str]:
     """Price (None: native market), post-only flag and a word of why."""
     if rung == PASSIVE:
         return passive_ticks(leg), True, "passive"
+    instrument = leg.instrument
+    waived = instrument.reduce_only_exempt != "none"
+    least = 0 if waived else pricing.least_price(qty, instrument.min_notional)
+    book = leg.book
+    touch = book.touch(leg.side)
     if rung == AGGRESSIVE:
         price, why = aggressive_ticks(leg)
-        book = leg.book
+        price = pricing.worth_sending(leg.side, price, least, touch)
         return price, not pricing.reaches_touch(leg.side, price, book.bid, book.ask), why
     price = market_bound(leg, now)
-    book = leg.book
     valid = book_is_valid(book.bid, book.ask, now - book.venue_at, leg.settings.book_max_age_ns)
-    touch = book.ask if leg.side == BUY else book.bid
-    inside = valid and (touch <= price if leg.side == BUY else touch >= price)
-    if inside and leg.venue.capabilities.market == "native":
+    inside = valid and pricing.capped(leg.side, touch, price) == touch
+    # A native order is valued at the mark: what only the touch makes worth enough goes as a limit.
+    mark = book.mark or (book.bid + book.ask) // 2
+    if inside and leg.venue.capabilities.market == "native" and mark >= least:
         return None, False, "market"
-    return price, False, "bounded"
+    return pricing.worth_sending(leg.side, price, least, touch), False, "bounded"
 
 
 def passive_ticks(leg: Leg) -> int:

@@ -76,6 +76,20 @@ def capped(side: int, price: int, cap: int) -> int:
     return min(price, cap) if side == BUY else max(price, cap)
 
 
+def least_price(units: int, min_notional: int) -> int:
+    """Lowest price in ticks at which `units` reach a minimum notional of ticks * units."""
+    return -(-min_notional // units)
+
+
+def worth_sending(side: int, price: int, least: int, touch: int) -> int:
+    """The price, or for a seller at or beyond the touch at least the price `least`.
+
+    A venue values an order at its own limit (venues I4). A seller's bound far below the touch would
+    be refused as too small where the touch itself is worth enough; a buyer's is worth more anyway.
+    """
+    return price if side == BUY or not price < least <= touch else least
+
+
 def stepped_price(side: int, bid: int, ask: int, position: int, inside_attempts: int) -> int:
     """Price at a step of the aggressive rung after any break-even step, before the cap.
 
