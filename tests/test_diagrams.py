@@ -161,6 +161,22 @@ def test_mermaid_names_every_state_and_arrow(docs: Docs, name: str) -> None:
         assert sum(line.endswith(f": {graphs.label(arrow, Overlay())}") for line in drawn) == 1
 
 
+def test_a_page_gives_the_numbers_alone_where_triggers_would_make_its_picture_too_wide(
+    docs: Docs,
+) -> None:
+    found = pages(docs)
+    assert "connecting --> linked__syncing: 1 opened\n" in found["session.md"]
+    assert "at_rest --> at_work__rung: 1\n" in found["leg.md"]
+    assert "\n| 1 | at rest | at work / rung | [start](#start)" in found["leg.md"]
+
+
+def test_a_picture_with_a_title_says_how_it_is_read_and_one_in_a_page_does_not(docs: Docs) -> None:
+    machine = docs.machine("session")
+    arrows = moving_arrows(machine)
+    assert "double border" in graphs.dot(machine, arrows, Overlay("session"))
+    assert "double border" not in graphs.dot(machine, arrows)
+
+
 def test_a_look_shows_in_mermaid_as_a_class() -> None:
     machine = small("go: a > b")
     overlay = Overlay("close: what changed", {"a": Look(fill="#dcfce7")}, {1: Look(mark="+")})
@@ -227,11 +243,11 @@ def _box(path: ElementTree.Element) -> tuple[float, float, float, float]:
 
 def test_the_overview_shows_the_way_of_a_close_to_the_venue(docs: Docs) -> None:
     found = {(flow.source, flow.dest): flow.words for flow in flows(docs)}
-    assert "CloseRequested" in found["people", "close"]
+    assert "CloseRequested" in found["people ask", "close"]
     assert {"start", "escalate", "exhaust"} <= set(found["close", "leg"])
     assert "cancel_asked" in found["leg", "order"]
-    assert {"Place"} <= set(found["leg", "venue"]) | set(found["order", "venue"])
-    assert "OrderReported" in found["venue", "order"]
+    assert {"Place"} <= set(found["leg", "venue is asked"])
+    assert "OrderReported" in found["venue tells", "order"]
     assert {"order_ended"} <= set(found["order", "leg"])
 
 

@@ -181,6 +181,15 @@ def fault_of(row: RowDoc) -> str:
     return row.untaken.removeprefix(FAULT).partition(":")[0].strip()
 
 
+def excuse(row: RowDoc) -> str:
+    """Why no scenario takes a row, in words; empty if it does not say."""
+    kind = fault_of(row)
+    if not kind:
+        return row.untaken
+    reason = row.untaken.partition(":")[2].strip()
+    return f"only under the fault {kind}, which cannot be produced yet: {reason}"
+
+
 def report(docs: Docs, coverage: Coverage) -> str:
     """Totals per machine, every row never taken with its excuse, and how long states were held."""
     lines = []

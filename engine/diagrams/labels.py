@@ -90,23 +90,29 @@ def _nodes(graph: Any) -> Iterator[Box]:
 
 def _titles(graph: Any) -> Iterator[Box]:
     """The titles of the frames."""
-    for frame in graph.subgraphs():
+    for frame in _framed(graph):
         place, width, height = (frame.graph_attr[key] for key in ("lp", "lwidth", "lheight"))
         if place:
             yield Box.around(*_point(place), float(width) * INCH, float(height) * INCH)
-        yield from _titles(frame)
+
+
+def _framed(graph: Any) -> Iterator[Any]:
+    """All frames; what only holds nodes on one level is none."""
+    for part in graph.subgraphs():
+        if part.name.startswith("cluster"):
+            yield part
+        yield from _framed(part)
 
 
 def _borders(graph: Any) -> Iterator[Point]:
     """Points along the edges of the frames."""
-    for frame in graph.subgraphs():
+    for frame in _framed(graph):
         if frame.graph_attr["style"] != "invis" and frame.graph_attr["bb"]:
             left, bottom, right, top = map(float, frame.graph_attr["bb"].split(","))
             for step in range(int(right - left) // APART):
                 yield from ((left + step * APART, y) for y in (bottom, top))
             for step in range(int(top - bottom) // APART):
                 yield from ((x, bottom + step * APART) for x in (left, right))
-        yield from _borders(frame)
 
 
 def _point(text: str) -> Point:
