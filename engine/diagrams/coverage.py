@@ -251,6 +251,18 @@ def overlay(machine: MachineDoc, arrows: Sequence[Arrow], coverage: Coverage) ->
     return Overlay(f"{machine.name}: {_sources(coverage)}", states, looks)
 
 
+def weights(machine: MachineDoc, arrows: Sequence[Arrow], coverage: Coverage) -> dict[int, Look]:
+    """Arrows wider the more often their rows were taken, dashed if never; colours stay."""
+    totals = {
+        arrow.number: sum(coverage.count(machine.name, row) for row in arrow.rows)
+        for arrow in arrows
+    }
+    return {
+        number: Look(width=f"{1 + 0.7 * log10(total):.1f}") if total else Look(dashed=True)
+        for number, total in totals.items()
+    }
+
+
 def _heat(total: int, excused: bool, note: str) -> Look:
     if not total:
         color = EXCUSED if excused else UNTAKEN

@@ -256,7 +256,7 @@ def _laid(machine: MachineDoc, arrows: Sequence[Arrow], overlay: Overlay) -> Any
         tooltip=machine.name,
     )
     if len(arrows) > WIDE:
-        graph.graph_attr.update(newrank="true", nodesep="0.5", ranksep="0.3")
+        graph.graph_attr.update(newrank="true", ranksep="0.3")
     graph.node_attr.update(fontname=FONT, fontsize="14", margin="0.14,0.06")
     graph.edge_attr.update(fontname=FONT, fontsize="11", arrowsize="0.8")
     groups = Groups(machine)
@@ -322,6 +322,8 @@ def _anchor(graph: Any, machine: MachineDoc, arrows: Sequence[Arrow], overlay: O
         attributes["labeltooltip"] = attributes["tooltip"]
         if look.dashed:
             attributes["style"] = "dashed"
+        if machine.state(source).terminal and len(arrows) > WIDE:
+            attributes["constraint"] = "false"  # what goes on after an end leads back up
         for end, key in ((arrow.source, "ltail"), (arrow.dest, "lhead")):
             if end.is_group:
                 attributes[key] = f"cluster_{_identity(end, groups)}"

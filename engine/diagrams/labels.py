@@ -18,6 +18,8 @@ CHARACTER, LINE = 6.0, 13.5
 ROOM = 3
 #: Distance of the points that stand for the edge of a frame.
 APART = 8
+#: Points along each piece of an arrow; a long straight arrow is one piece.
+PIECES = 32
 #: Points per inch, in which Graphviz gives the size of nodes.
 INCH = 72
 #: Places that are tried along an arrow.
@@ -131,8 +133,8 @@ def _curve(position: str) -> list[Point]:
     found = points[:1]
     for start in range(0, len(points) - 3, 3):
         a, b, c, d = points[start : start + 4]
-        for step in range(1, 9):
-            t = step / 8
+        for step in range(1, PIECES + 1):
+            t = step / PIECES
             weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
             parts = list(zip(weights, (a, b, c, d), strict=True))
             found.append((sum(w * p[0] for w, p in parts), sum(w * p[1] for w, p in parts)))

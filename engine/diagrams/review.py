@@ -16,12 +16,11 @@ import msgspec
 from engine.config import Config
 from engine.diagrams import overview
 from engine.diagrams.arrows import Groups, moving_arrows
-from engine.diagrams.coverage import Coverage, seconds, takers
+from engine.diagrams.coverage import Coverage, excuse, seconds, takers, weights
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc, StateDoc
 from engine.diagrams.graphs import Overlay, draw
 from engine.diagrams.keys import by_short, known, named_in, values
-from engine.diagrams.loops import bounds_of
-from engine.diagrams.pages import in_words
+from engine.diagrams.pages import bound, in_words
 
 _ID = re.compile(r"[CPF]\d+[a-z]?\b")
 #: The end of a line that the next one goes on with.
@@ -40,6 +39,8 @@ def page(docs: Docs, config: Config | None, coverage: Coverage | None) -> str:
 def _data(docs: Docs, config: Config | None, coverage: Coverage | None) -> dict[str, Any]:
     return {
         "note": _note(config, coverage),
+        "judges": coverage is None or coverage.judges,
+        "kind": "scenarios" if coverage is None or coverage.judges else "journals",
         "overview": bare(overview.draw(docs, "svg")),
         "joint": [msgspec.structs.asdict(rule) for rule in docs.joint],
         "machines": [_machine(machine, coverage) for machine in reversed(docs.machines)],
@@ -49,7 +50,7 @@ def _data(docs: Docs, config: Config | None, coverage: Coverage | None) -> dict[
 
 
 def _note(config: Config | None, coverage: Coverage | None) -> str:
-    parts = ["values of the configuration given" if config else "default values"]
+    parts = ["configured values" if config else "default values (no --config)"]
     if coverage is not None:
         count = len(coverage.sources)
         kind = "scenario" if coverage.judges else "journal"
@@ -67,12 +68,14 @@ def bare(svg: bytes) -> str:
 
 def _machine(machine: MachineDoc, coverage: Coverage | None) -> dict[str, Any]:
     arrows = moving_arrows(machine)
+    looks = weights(machine, arrows, coverage) if coverage is not None else {}
     groups = Groups(machine)
     counted = takers(coverage, machine.name) if coverage is not None else {}
     return {
         "name": machine.name,
         "about": flowed(machine.about),
-        "svg": bare(draw(machine, arrows, "svg", Overlay())),
+        "svg": bare(draw(machine, arrows, "svg", Overlay(arrows=looks))),
+        "initial": machine.initial,
         "origins": machine.origins,
         "states": [_state(machine, state, coverage) for state in machine.states],
         "arrows": [
@@ -114,6 +117,7 @@ def _state(machine: MachineDoc, state: StateDoc, coverage: Coverage | None) -> d
         ],
         "terminal": state.terminal,
         "unbounded": state.unbounded,
+        "keys": [key.path for key in named_in(state.unbounded)],
         "stay": held,
     }
 
@@ -129,9 +133,9 @@ def _row(machine: MachineDoc, row: RowDoc, counted: list[tuple[int, int]]) -> di
         "actions": row.actions,
         "does": does,
         "why": row.why,
-        "bound": (row.bound or ", ".join(bounds_of(machine, row))) if does else "",
+        "bound": bound(machine, row) if does else "",
         "late": row.late,
-        "untaken": row.untaken,
+        "untaken": excuse(row),
         "count": sum(times for _, times in counted),
         "takers": counted,
     }
