@@ -336,7 +336,18 @@ def test_what_was_written_as_json_is_read_back(
         (Wanted(journals=[Path("nowhere.db")]), "nowhere.db"),
         (Wanted(against="no-such-revision"), "no-such-revision: is neither a directory nor"),
         (Wanted(against="-x"), "'-x' is no revision"),
-        (Wanted(config=Path("nowhere.toml")), "nowhere.toml"),
+        (Wanted(formats=["html"], config=Path("nowhere.toml")), "nowhere.toml"),
+        (Wanted(check=True, lint=True), "--check and --lint: give one of them"),
+        (
+            Wanted(scenarios=[Path("tests")], journals=[Path("x")]),
+            "--coverage and --journal: give one of them",
+        ),
+        (Wanted(check=True, machines=["close"]), "--check is about all machines as they are"),
+        (Wanted(lint=True), "--lint is about all machines as they are: leave out --out"),
+        (Wanted(config=Path("config.toml")), "--config: only --format html shows"),
+        (Wanted(formats=["md"], loops=True), "--loops, --unfolded: only for mermaid"),
+        (Wanted(against="HEAD", formats=["md"]), "--against --format: allowed: mermaid"),
+        (Wanted(scenarios=[Path("tests")], formats=["json"]), "md and json show no counts"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_written(
@@ -347,6 +358,23 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
     printed = capsys.readouterr()
     assert text in printed.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_is_no_folder_to_write_into(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for wanted in (Wanted(formats=["md"]), Wanted(against=str(tmp_path / "there"))):
+        wanted.out = tmp_path / place
+        if wanted.against:
+            (tmp_path / "there").mkdir()
+            main(Wanted(formats=["json"], out=tmp_path / "there"))
+        assert main(wanted) == 2
+        assert (
+            f"--out {tmp_path / place}: is a file, or would lie in one" in capsys.readouterr().err
+        )
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 def test_without_graphviz_the_error_says_what_to_install(

@@ -37,13 +37,15 @@ PALETTE = (
 )  # fmt: skip
 #: A machine with more arrows than this is drawn with its frames side by side.
 WIDE = 24
-#: What a picture says about itself below, where no page around it does.
+#: What a picture says about itself under its title, where no page around it does.
 KEY = (
-    "Begins at the dot, ends in a double border. An arrow has the colour of where it leads; one at "
-    "a frame stands for every state in it.",
-    "Its label: number in the key of its page, triggers, +N for N more. Triggers that keep the "
-    "state are not drawn.",
+    "Begins at the dot, ends in a double border.",
+    "An arrow at a frame stands for every state in it.",
+    "Label: number in the key of its page, triggers, +N for N more.",
+    "What keeps the state is not drawn.",
 )
+#: The same where no look of an overlay colours the arrows.
+TINTED = "An arrow has the colour of where it leads."
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
 
@@ -74,7 +76,7 @@ class Overlay(Struct, frozen=True):
     title: str = ""
     states: Mapping[str, Look] = {}
     arrows: Mapping[int, Look] = {}
-    key: tuple[str, ...] = KEY
+    key: tuple[str, ...] = (*KEY, TINTED)
 
 
 class MissingGraphviz(Exception):

@@ -170,7 +170,7 @@ def _best(places: Iterable[Box], taken: Sequence[Box], lines: Sequence[Point]) -
 
     def cost(box: Box) -> float:
         crossed = sum(box.holds(point) for point in lines)
-        return sum(box.shared(each) for each in taken) + 20 * crossed
+        return sum(box.shared(each) for each in taken) + 5 * crossed
 
     best, least = None, float("inf")
     for box in places:
