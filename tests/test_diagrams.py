@@ -342,6 +342,7 @@ def test_what_was_written_as_json_is_read_back(
             Wanted(scenarios=[Path("tests")], journals=[Path("x")]),
             "--coverage and --journal: give one of them",
         ),
+        (Wanted(check=True), "--check: there is no"),
         (Wanted(check=True, machines=["close"]), "--check is about all machines as they are"),
         (Wanted(lint=True), "--lint is about all machines as they are: leave out --out"),
         (Wanted(config=Path("config.toml")), "--config: only --format html shows"),
@@ -426,6 +427,19 @@ def test_pages_that_are_missing_or_too_many_are_named(
     printed = capsys.readouterr().out
     assert f"{folder / 'leg.md'}: is missing" in printed
     assert f"{folder / 'arm.md'}: is of no machine" in printed
+
+
+def test_every_link_of_a_page_leads_somewhere_and_no_table_breaks(docs: Docs) -> None:
+    found = pages(docs)
+    for text in found.values():
+        heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads}
+        for target in re.findall(r"\]\(([^)]*)\)", text):
+            assert target.removeprefix("#") in anchors if target[0] == "#" else target in found
+        for before, line in pairwise(text.splitlines()):
+            if before.startswith("|") and line.startswith("|"):
+                cells = [len(re.findall(r"(?<!\\)\|", each)) for each in (before, line)]
+                assert cells[0] == cells[1], line
 
 
 def test_every_row_guard_and_state_is_on_the_page_of_its_machine(docs: Docs) -> None:

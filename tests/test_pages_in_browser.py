@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from engine.config import load
@@ -208,6 +209,20 @@ def test_what_is_picked_is_explained_within_a_narrow_window(opened: Opened) -> N
     page.locator("#close-state-stuck text").click()
     expect(page.locator("#right h2").first).to_have_text("stuck")
     expect(page.locator("#right h2").first).to_be_in_viewport()
+
+
+def test_a_page_of_one_machine_shows_who_its_neighbours_are(
+    tmp_path: Path, browser: Browser, docs: Docs
+) -> None:
+    path = tmp_path / "review.html"
+    leg = replace(docs, machines=(docs.machine("leg"),))
+    path.write_text(review.page(leg, None, None, docs), encoding="utf-8")
+    opened = Opened(browser, path)
+    expect(opened.page.locator("#overview-state-close")).to_be_visible()
+    opened.page.locator("#overview-state-leg").click()
+    expect(opened.page.locator("#rows tr.row")).to_have_count(len(docs.machine("leg").rows))
+    assert opened.complaints == []
+    opened.close()
 
 
 def test_a_journal_is_not_called_a_scenario(tmp_path: Path, browser: Browser, docs: Docs) -> None:

@@ -92,7 +92,8 @@ def main(wanted: Wanted) -> int:
 
 def _run(wanted: Wanted) -> int:
     _refuse_contradictions(wanted)
-    docs = _chosen(describe(), wanted.machines)
+    whole = describe()
+    docs = _chosen(whole, wanted.machines)
     formats = _formats(wanted)
     if wanted.check:
         return _check(docs, wanted.out or COMMITTED)
@@ -104,7 +105,7 @@ def _run(wanted: Wanted) -> int:
     measured = _measured(wanted, formats, config)
     if measured is not None and (wanted.scenarios or wanted.journals) and not formats:
         return _counted(docs, measured)
-    _draw(docs, wanted, formats or ["mermaid"], measured, config)
+    _draw(docs, whole, wanted, formats or ["mermaid"], measured, config)
     return 0
 
 
@@ -195,6 +196,7 @@ def _measured(
 
 def _draw(
     docs: Docs,
+    whole: Docs,
     wanted: Wanted,
     formats: Sequence[str],
     measured: coverage.Coverage | None,
@@ -203,14 +205,15 @@ def _draw(
     laid = measured if wanted.scenarios or wanted.journals else None
     if wanted.out is None:
         texts = [
-            data.decode() for _, data in _files(docs, wanted, formats[0], laid, measured, config)
+            data.decode()
+            for _, data in _files(docs, whole, wanted, formats[0], laid, measured, config)
         ]
         sys.stdout.write("\n".join(texts))
         return
     _make_folder(wanted.out)
     written = 0
     for each in formats:
-        for name, data in _files(docs, wanted, each, laid, measured, config):
+        for name, data in _files(docs, whole, wanted, each, laid, measured, config):
             (wanted.out / name).write_bytes(data)
             written += 1
         if each == "png" and not _has_fonts():
@@ -236,6 +239,7 @@ def _make_folder(path: Path) -> None:
 
 def _files(
     docs: Docs,
+    whole: Docs,
     wanted: Wanted,
     kind: str,
     laid: coverage.Coverage | None,
@@ -252,7 +256,7 @@ def _files(
         for name, text in found.items():
             yield name, text.encode()
     elif kind == "html":
-        yield REVIEW_NAME, review.page(docs, config, measured).encode()
+        yield REVIEW_NAME, review.page(docs, config, measured, whole).encode()
     else:
         for machine in docs.machines:
             arrows = _arrows(machine, wanted)
@@ -298,9 +302,13 @@ def _has_fonts() -> bool:
 
 def _check(docs: Docs, folder: Path) -> int:
     """Hold the committed pages against the tables; print what differs."""
+    if not folder.is_dir():
+        raise WrongInput(
+            f"--check: there is no folder {folder} here; go to a checkout, or name one: --out DIR"
+        )
     stale = 0
     wanted = pages.pages(docs)
-    present = {path.name for path in folder.glob("*.md")} if folder.is_dir() else set()
+    present = {path.name for path in folder.glob("*.md")}
     for name in sorted({*wanted, *present}):
         path = folder / name
         there = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -309,6 +317,8 @@ def _check(docs: Docs, folder: Path) -> int:
         stale += 1
         verdict = "is stale" if name in wanted and there else "is missing"
         sys.stdout.write(f"{path}: {verdict if name in wanted else 'is of no machine'}\n")
+        if name not in wanted or not there:
+            continue
         lines = difflib.unified_diff(
             there.splitlines(),
             wanted.get(name, "").splitlines(),

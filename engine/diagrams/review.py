@@ -28,20 +28,24 @@ _WRAPPED = re.compile(r"(?<!\n)\n(?!\n|\s*\d+\. )\s*")
 _PLACE = "/*DATA*/"
 
 
-def page(docs: Docs, config: Config | None, coverage: Coverage | None) -> str:
-    """The page as HTML. Raises MissingGraphviz."""
+def page(
+    docs: Docs, config: Config | None, coverage: Coverage | None, whole: Docs | None = None
+) -> str:
+    """The page as HTML; `whole` are all machines where `docs` are some. Raises MissingGraphviz."""
     template = files("engine.diagrams").joinpath("review.html").read_text(encoding="utf-8")
-    data = msgspec.json.encode(_data(docs, config, coverage)).decode()
+    data = msgspec.json.encode(_data(docs, config, coverage, whole or docs)).decode()
     # What the data says must not end the element that holds it.
     return template.replace(_PLACE, data.replace("<", "\\u003c"))
 
 
-def _data(docs: Docs, config: Config | None, coverage: Coverage | None) -> dict[str, Any]:
+def _data(
+    docs: Docs, config: Config | None, coverage: Coverage | None, whole: Docs
+) -> dict[str, Any]:
     return {
         "note": _note(config, coverage),
         "judges": coverage is None or coverage.judges,
         "kind": "scenarios" if coverage is None or coverage.judges else "journals",
-        "overview": bare(overview.draw(docs, "svg")),
+        "overview": bare(overview.draw(whole, "svg")),
         "joint": [msgspec.structs.asdict(rule) for rule in docs.joint],
         "machines": [_machine(machine, coverage) for machine in reversed(docs.machines)],
         "keys": _keys(docs, config),
