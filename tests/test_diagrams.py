@@ -429,6 +429,15 @@ def test_pages_that_are_missing_or_too_many_are_named(
     assert f"{folder / 'arm.md'}: is of no machine" in printed
 
 
+def test_the_key_of_a_picture_fits_its_arrows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(Wanted(machines=["session"], formats=["dot"], loops=True, unfolded=True)) == 0
+    printed = capsys.readouterr().out
+    assert "A loop keeps the state" in printed
+    assert "is not drawn" not in printed
+    assert "An arrow at a frame" not in printed
+    assert "in the key of its page" not in printed
+
+
 def test_every_link_of_a_page_leads_somewhere_and_no_table_breaks(docs: Docs) -> None:
     found = pages(docs)
     for text in found.values():

@@ -263,6 +263,7 @@ def _files(
             look = Overlay(machine.name)
             if laid is not None:
                 look = coverage.overlay(machine, arrows, laid)
+            look = _keyed(look, wanted)
             yield f"{machine.name}.{_ENDINGS[kind]}", _picture(machine, arrows, kind, look)
         if not wanted.machines:
             yield f"overview.{_ENDINGS[kind]}", _overview(docs, kind)
@@ -271,6 +272,15 @@ def _files(
 def _arrows(machine: MachineDoc, wanted: Wanted) -> list[Arrow]:
     arrows = moving_arrows(machine, folded=not wanted.unfolded)
     return arrows + (staying_arrows(machine, len(arrows) + 1) if wanted.loops else [])
+
+
+def _keyed(look: Overlay, wanted: Wanted) -> Overlay:
+    """The look with a key that fits the arrows."""
+    other = {
+        **(graphs.UNFOLDED if wanted.unfolded else {}),
+        **(graphs.LOOPS if wanted.loops else {}),
+    }
+    return replace(look, key=tuple(filter(None, (other.get(line, line) for line in look.key))))
 
 
 def _picture(machine: MachineDoc, arrows: Sequence[Arrow], kind: str, look: Overlay) -> bytes:
@@ -414,7 +424,7 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
         both = compare.both(*sides)
         arrows = _arrows(both, wanted)
         look = compare.overlay(change, both, arrows, wanted.against)
-        look = replace(look, key=(*CHANGED_KEY, *graphs.KEY))
+        look = _keyed(replace(look, key=(*CHANGED_KEY, *graphs.KEY)), wanted)
         for kind in kinds:
             name = f"{change.name}.{_ENDINGS[kind]}"
             (wanted.out / name).write_bytes(_picture(both, arrows, kind, look))

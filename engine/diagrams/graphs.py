@@ -44,6 +44,9 @@ KEY = (
     "Label: number in the key of its page, triggers, +N for N more.",
     "What keeps the state is not drawn.",
 )
+#: What other arrows make of that.
+UNFOLDED = {KEY[1]: "", KEY[2]: "Label: a number, triggers, +N for N more."}
+LOOPS = {KEY[3]: "A loop keeps the state and does something."}
 #: The same where no look of an overlay colours the arrows.
 TINTED = "An arrow has the colour of where it leads."
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"

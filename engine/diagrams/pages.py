@@ -222,7 +222,7 @@ def in_words(effect: Effect) -> str:
         return f"arms {effect.name}"
     if effect.kind == "disarm":
         return "stops all timers" if effect.name == "*" else f"stops {effect.name}"
-    return f"checks {effect.name}"
+    return f"checks invariant {effect.name}"
 
 
 def _guards_of(machine: MachineDoc) -> list[CallbackDoc]:
