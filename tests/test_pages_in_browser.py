@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from engine.config import load
 from engine.diagrams import coverage, review
-from engine.diagrams.coverage import Coverage
+from engine.diagrams.coverage import Coverage, Source
 from engine.diagrams.docs import Docs
 from engine.story import page as story_page
 from engine.story.story import Story, Subject, tell
 from engine.story.tape import open_tape
+from engine.taken import Rows, Taken
 from tests.scenario_files import DIRECTORY
 
 CHROMIUM = next(
@@ -171,6 +173,70 @@ def test_the_page_is_used_with_the_keyboard_and_by_its_address(opened: Opened) -
     assert page.url.endswith("#session")
     page.goto(f"{opened.requests[0]}#order/row/99999")
     expect(page.locator("#rows")).to_be_visible()
+
+
+def test_the_first_page_leads_to_every_machine(opened: Opened, docs: Docs) -> None:
+    page = opened.page
+    expect(page.locator("#right .card")).to_have_count(len(docs.machines))
+    page.locator("#overview-state-leg").click()
+    expect(page.locator("#right h2").first).to_have_text("The leg machine")
+    expect(page.locator(".key")).to_contain_text("double border ends")
+
+
+def test_a_scenario_lists_the_rows_it_takes_with_its_own_counts(
+    opened: Opened, docs: Docs, measured: Coverage
+) -> None:
+    page = opened.page
+    page.locator("[data-tab=scenarios]").click()
+    page.locator("[data-source='0']").focus()
+    page.keyboard.press(" ")
+    taken = {key: times for key, times in measured.sources[0].rows.items() if times}
+    expect(page.locator("#right tr.row")).to_have_count(len(taken))
+    first = next(row for row in docs.machine("session").rows if ("session", row.number) in taken)
+    count = page.locator("#right tr.row td.count").first
+    expect(count).to_have_text(str(taken["session", first.number]))
+    page.locator("#right tr.row").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#right [data-detail='{first.number}']")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#right h2").first).to_have_text("The session machine")
+
+
+def test_what_is_picked_is_explained_within_a_narrow_window(opened: Opened) -> None:
+    page = opened.page
+    page.set_viewport_size({"width": 800, "height": 1200})
+    page.locator("[data-tab=close]").click()
+    page.locator("#close-state-stuck text").click()
+    expect(page.locator("#right h2").first).to_have_text("stuck")
+    expect(page.locator("#right h2").first).to_be_in_viewport()
+
+
+def test_a_page_of_one_machine_shows_who_its_neighbours_are(
+    tmp_path: Path, browser: Browser, docs: Docs
+) -> None:
+    path = tmp_path / "review.html"
+    leg = replace(docs, machines=(docs.machine("leg"),))
+    path.write_text(review.page(leg, None, None, docs), encoding="utf-8")
+    opened = Opened(browser, path)
+    expect(opened.page.locator("#overview-state-close")).to_be_visible()
+    opened.page.locator("#overview-state-leg").click()
+    expect(opened.page.locator("#rows tr.row")).to_have_count(len(docs.machine("leg").rows))
+    assert opened.complaints == []
+    opened.close()
+
+
+def test_a_journal_is_not_called_a_scenario(tmp_path: Path, browser: Browser, docs: Docs) -> None:
+    journal = Coverage(
+        judges=False, taken=Taken(), sources=[Source("j.db", "j.db", "", "", Rows())]
+    )
+    path = tmp_path / "review.html"
+    path.write_text(review.page(docs, None, journal), encoding="utf-8")
+    opened = Opened(browser, path)
+    expect(opened.page.locator("nav button").last).to_have_text("journals")
+    opened.page.goto(f"{path.as_uri()}#scenarios/file/0")
+    expect(opened.page.locator("#right")).not_to_contain_text("rests on")
+    assert opened.complaints == []
+    opened.close()
 
 
 def test_nothing_is_wider_than_a_narrow_window(opened: Opened) -> None:

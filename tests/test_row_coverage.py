@@ -8,6 +8,7 @@ matter which tests ran before.
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -202,9 +203,35 @@ def test_the_report_counts_rows_and_lists_those_never_taken(docs: Docs) -> None:
     order = docs.machine("order")
     assert lines[0] == f"order: 1 of {len(order.rows)} rows taken, 7 times in all"
     assert lines[1] == "    live: median 1 s, longest 400 s"
-    assert f"rows never taken: {sum(len(m.rows) for m in docs.machines) - 1}" in lines
+    absent = [row for machine in docs.machines for row in machine.rows if row is not order.rows[0]]
+    excused = sum(1 for row in absent if row.untaken)
+    assert f"rows never taken: {len(absent)}, {excused} of them for a reason" in lines
+    assert lines.index(f"  {coverage.UNEXCUSED}:") == len(lines) - (len(absent) - excused) - 1
     assert any(line.strip() == coverage.label(order, order.rows[1]) for line in lines)
     assert not any(line.strip() == coverage.label(order, order.rows[0]) for line in lines)
+
+
+def test_the_report_of_a_journal_lists_what_it_took(docs: Docs) -> None:
+    taken = Taken()
+    taken.rows["order", 0] = 1
+    lines = coverage.report(docs, Coverage(judges=False, taken=taken)).splitlines()
+    assert lines[0].endswith("rows taken, 1 time in all")
+    order = docs.machine("order")
+    assert lines[-2:] == [
+        "rows taken, and how often:",
+        f"       1 {coverage.label(order, order.rows[0])}",
+    ]
+
+
+def test_a_row_that_a_journal_does_not_take_is_no_alarm(docs: Docs) -> None:
+    arrows = moving_arrows(docs.machine("order"))
+    found = coverage.overlay(docs.machine("order"), arrows, Coverage(judges=False, taken=Taken()))
+    assert {look.color for look in found.arrows.values()} == {coverage.EXCUSED}
+
+
+def test_an_excuse_that_rests_on_a_fault_is_told_in_words(docs: Docs) -> None:
+    row = next(row for machine in docs.machines for row in machine.rows if coverage.fault_of(row))
+    assert coverage.excuse(row).startswith(f"only under the fault {coverage.fault_of(row)}, which")
 
 
 def test_a_scenario_without_its_recording_is_left_out_and_named(tmp_path: Path, docs: Docs) -> None:
@@ -250,4 +277,5 @@ def test_the_command_counts_one_file_and_fails_for_rows_never_taken(
     assert main(Wanted(scenarios=[file])) == 1
     printed = capsys.readouterr().out
     assert "rows taken" in printed
-    assert "no scenario takes it; write one, or say in the row why none can" in printed
+    assert printed.count("no scenario takes it; write one, or say in the row why none can") == 1
+    assert re.search(r"^FAILED 1 scenario: \d+ rows to look at, as above$", printed, re.MULTILINE)

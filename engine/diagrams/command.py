@@ -41,6 +41,11 @@ COMMITTED = Path("docs/machines")
 SCENARIOS = Path("tests/scenarios")
 REVIEW_NAME = "review.html"
 CHANGES_NAME = "changes.md"
+#: How the colours of a picture of changes are read.
+CHANGED_KEY = (
+    "Green, +: added. Red, dashed, -: removed.",
+    "Amber, ~: changed, or some of its rows are.",
+)
 #: How many facts fewer the small world with a person in it takes in a row.
 PERSON_COSTS = 2
 #: Differing lines that `--check` prints of each page.
@@ -86,7 +91,9 @@ def main(wanted: Wanted) -> int:
 
 
 def _run(wanted: Wanted) -> int:
-    docs = _chosen(describe(), wanted.machines)
+    _refuse_contradictions(wanted)
+    whole = describe()
+    docs = _chosen(whole, wanted.machines)
     formats = _formats(wanted)
     if wanted.check:
         return _check(docs, wanted.out or COMMITTED)
@@ -94,12 +101,50 @@ def _run(wanted: Wanted) -> int:
         return _lint(wanted.facts)
     if wanted.against:
         return _against(docs, wanted, formats)
-    measured = _measured(wanted, formats)
+    config = load(wanted.config) if wanted.config is not None else None
+    measured = _measured(wanted, formats, config)
     if measured is not None and (wanted.scenarios or wanted.journals) and not formats:
         return _counted(docs, measured)
-    config = load(wanted.config) if wanted.config is not None else None
-    _draw(docs, wanted, formats or ["mermaid"], measured, config)
+    _draw(docs, whole, wanted, formats or ["mermaid"], measured, config)
     return 0
+
+
+def _refuse_contradictions(wanted: Wanted) -> None:
+    """Say so where one option would be ignored because of another."""
+    asked = {
+        "--check": wanted.check,
+        "--lint": wanted.lint,
+        "--against": bool(wanted.against),
+        "--coverage": bool(wanted.scenarios),
+        "--journal": bool(wanted.journals),
+    }
+    modes = [name for name, is_asked in asked.items() if is_asked]
+    if len(modes) > 1:
+        raise WrongInput(f"{' and '.join(modes)}: give one of them")
+    mode = modes[0] if modes else ""
+    how = {
+        "--machine": bool(wanted.machines),
+        "--format": bool(wanted.formats),
+        "--out": wanted.out is not None and mode == "--lint",
+        "--config": wanted.config is not None,
+        "--loops": wanted.loops,
+        "--unfolded": wanted.unfolded,
+    }
+    useless = [name for name, is_given in how.items() if is_given]
+    if mode in ("--check", "--lint") and useless:
+        raise WrongInput(f"{mode} is about all machines as they are: leave out {useless[0]}")
+    drawn = set(wanted.formats) or {"mermaid"}
+    if wanted.config is not None and not drawn & {"html", "all"} and mode != "--journal":
+        raise WrongInput("--config: only --format html shows configured values")
+    if (wanted.loops or wanted.unfolded) and not drawn & {*_ENDINGS, "all"}:
+        raise WrongInput(f"--loops, --unfolded: only for {', '.join(_ENDINGS)}")
+    if mode == "--against":
+        if wanted.formats and wanted.out is None:
+            raise WrongInput("--against prints text; pictures need a folder: --out DIR")
+        if not drawn & {*_ENDINGS, "all"}:
+            raise WrongInput(f"--against --format: allowed: {', '.join(_ENDINGS)}, all")
+    elif mode and drawn <= {"md", "json"}:
+        raise WrongInput(f"{mode}: md and json show no counts; choose another --format")
 
 
 def _chosen(docs: Docs, names: Sequence[str]) -> Docs:
@@ -127,11 +172,11 @@ def _formats(wanted: Wanted) -> list[str]:
     return found
 
 
-def _measured(wanted: Wanted, formats: Sequence[str]) -> coverage.Coverage | None:
-    if wanted.journals and wanted.scenarios:
-        raise WrongInput("--coverage and --journal: give one of them")
+def _measured(
+    wanted: Wanted, formats: Sequence[str], config: Config | None
+) -> coverage.Coverage | None:
     if wanted.journals:
-        return coverage.of_journals(wanted.journals)
+        return coverage.of_journals(wanted.journals, config)
     paths = wanted.scenarios
     if not paths and "html" in formats and SCENARIOS.is_dir():
         paths = [SCENARIOS]
@@ -151,6 +196,7 @@ def _measured(wanted: Wanted, formats: Sequence[str]) -> coverage.Coverage | Non
 
 def _draw(
     docs: Docs,
+    whole: Docs,
     wanted: Wanted,
     formats: Sequence[str],
     measured: coverage.Coverage | None,
@@ -159,14 +205,15 @@ def _draw(
     laid = measured if wanted.scenarios or wanted.journals else None
     if wanted.out is None:
         texts = [
-            data.decode() for _, data in _files(docs, wanted, formats[0], laid, measured, config)
+            data.decode()
+            for _, data in _files(docs, whole, wanted, formats[0], laid, measured, config)
         ]
         sys.stdout.write("\n".join(texts))
         return
-    wanted.out.mkdir(parents=True, exist_ok=True)
+    _make_folder(wanted.out)
     written = 0
     for each in formats:
-        for name, data in _files(docs, wanted, each, laid, measured, config):
+        for name, data in _files(docs, whole, wanted, each, laid, measured, config):
             (wanted.out / name).write_bytes(data)
             written += 1
         if each == "png" and not _has_fonts():
@@ -174,11 +221,25 @@ def _draw(
                 "no font is installed here, so the letters of the PNG are empty boxes; install "
                 "one, such as the package fonts-dejavu-core, or use SVG\n"
             )
-    sys.stdout.write(f"{written} files written to {wanted.out}\n")
+    sys.stdout.write(f"{written} {'file' if written == 1 else 'files'} written to {wanted.out}\n")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise WrongInput(
+            f"--out {path}: is a file, or would lie in one; name a folder to write into"
+        ) from error
+    except OSError as error:
+        raise WrongInput(
+            f"--out {path}: cannot be made ({error.strerror}); name a folder that you may write to"
+        ) from error
 
 
 def _files(
     docs: Docs,
+    whole: Docs,
     wanted: Wanted,
     kind: str,
     laid: coverage.Coverage | None,
@@ -195,13 +256,14 @@ def _files(
         for name, text in found.items():
             yield name, text.encode()
     elif kind == "html":
-        yield REVIEW_NAME, review.page(docs, config, measured).encode()
+        yield REVIEW_NAME, review.page(docs, config, measured, whole).encode()
     else:
         for machine in docs.machines:
             arrows = _arrows(machine, wanted)
             look = Overlay(machine.name)
             if laid is not None:
                 look = coverage.overlay(machine, arrows, laid)
+            look = _keyed(look, wanted)
             yield f"{machine.name}.{_ENDINGS[kind]}", _picture(machine, arrows, kind, look)
         if not wanted.machines:
             yield f"overview.{_ENDINGS[kind]}", _overview(docs, kind)
@@ -210,6 +272,15 @@ def _files(
 def _arrows(machine: MachineDoc, wanted: Wanted) -> list[Arrow]:
     arrows = moving_arrows(machine, folded=not wanted.unfolded)
     return arrows + (staying_arrows(machine, len(arrows) + 1) if wanted.loops else [])
+
+
+def _keyed(look: Overlay, wanted: Wanted) -> Overlay:
+    """The look with a key that fits the arrows."""
+    other = {
+        **(graphs.UNFOLDED if wanted.unfolded else {}),
+        **(graphs.LOOPS if wanted.loops else {}),
+    }
+    return replace(look, key=tuple(filter(None, (other.get(line, line) for line in look.key))))
 
 
 def _picture(machine: MachineDoc, arrows: Sequence[Arrow], kind: str, look: Overlay) -> bytes:
@@ -241,9 +312,13 @@ def _has_fonts() -> bool:
 
 def _check(docs: Docs, folder: Path) -> int:
     """Hold the committed pages against the tables; print what differs."""
+    if not folder.is_dir():
+        raise WrongInput(
+            f"--check: there is no folder {folder} here; go to a checkout, or name one: --out DIR"
+        )
     stale = 0
     wanted = pages.pages(docs)
-    present = {path.name for path in folder.glob("*.md")} if folder.is_dir() else set()
+    present = {path.name for path in folder.glob("*.md")}
     for name in sorted({*wanted, *present}):
         path = folder / name
         there = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -252,6 +327,8 @@ def _check(docs: Docs, folder: Path) -> int:
         stale += 1
         verdict = "is stale" if name in wanted and there else "is missing"
         sys.stdout.write(f"{path}: {verdict if name in wanted else 'is of no machine'}\n")
+        if name not in wanted or not there:
+            continue
         lines = difflib.unified_diff(
             there.splitlines(),
             wanted.get(name, "").splitlines(),
@@ -272,8 +349,14 @@ def _counted(docs: Docs, measured: coverage.Coverage) -> int:
     sys.stdout.write(coverage.report(docs, measured))
     if not measured.judges:
         return 0
-    found = coverage.findings(docs, measured.taken.rows)
-    sys.stdout.writelines(f"{line}\n" for line in found)
+    rows = measured.taken.rows
+    sys.stdout.writelines(f"{line}\n" for line in coverage.ended(docs, rows))
+    found = len(coverage.findings(docs, rows))
+    count = len(measured.sources)
+    sys.stdout.write(
+        f"{'FAILED' if found else 'ok':6} {count} scenario{'' if count == 1 else 's'}: "
+        + (f"{found} rows to look at, as above\n" if found else "a row not taken says why\n")
+    )
     return 1 if found else 0
 
 
@@ -330,8 +413,9 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
     sys.stdout.write(text)
     if wanted.out is None:
         return 0
-    wanted.out.mkdir(parents=True, exist_ok=True)
+    _make_folder(wanted.out)
     (wanted.out / CHANGES_NAME).write_text(text, encoding="utf-8")
+    written = 1
     kinds = [each for each in formats if each in _ENDINGS] or ["svg"]
     for change in changes.machines:
         if not change:
@@ -340,9 +424,13 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
         both = compare.both(*sides)
         arrows = _arrows(both, wanted)
         look = compare.overlay(change, both, arrows, wanted.against)
+        look = _keyed(replace(look, key=(*CHANGED_KEY, *graphs.KEY)), wanted)
         for kind in kinds:
             name = f"{change.name}.{_ENDINGS[kind]}"
             (wanted.out / name).write_bytes(_picture(both, arrows, kind, look))
+            written += 1
+    # Beside the text, which is made to be put into a request for review.
+    sys.stderr.write(f"{written} {'file' if written == 1 else 'files'} written to {wanted.out}\n")
     return 0
 
 

@@ -7,16 +7,17 @@ when a scenario takes the row, or when the fault can be produced. It must not ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import log10
 from pathlib import Path
 from statistics import median
 
 from msgspec import Struct
 
+from engine.config import Config
 from engine.diagrams.arrows import Arrow
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc
-from engine.diagrams.graphs import Look, Overlay
+from engine.diagrams.graphs import KEY, Look, Overlay
 from engine.dispatcher import fold
 from engine.journal import Record
 from engine.simulation.scenario import Scenario, ScenarioError, load_scenario
@@ -31,6 +32,8 @@ from venues.sim.faults import FAULTS
 BASES = frozenset({"fixture.toml"})
 #: Kinds of faults that can be produced: those of a venue, and that of the process.
 BUILT = frozenset({*FAULTS, "crash"})
+#: What is said of a row that no scenario takes and that does not say why.
+UNEXCUSED = "no scenario takes it; write one, or say in the row why none can"
 #: An excuse that rests on a fault begins with this, then the kind and a colon.
 FAULT = "fault "
 
@@ -116,11 +119,14 @@ def _loaded(file: Path) -> Scenario | None:
         raise
 
 
-def of_journals(files: Iterable[Path]) -> Coverage:
-    """Fold every journal and add up. Raises TapeError and JournalError."""
+def of_journals(files: Iterable[Path], config: Config | None = None) -> Coverage:
+    """Fold every journal and add up; `config` for one that lost its session file.
+
+    Raises TapeError and JournalError.
+    """
     coverage = Coverage(judges=False, taken=Taken())
     for file in files:
-        tape = open_tape(file)
+        tape = open_tape(file, config)
         core = tape.build()
         core.tracing = True
         taken = Taken()
@@ -157,10 +163,16 @@ def never_taken(docs: Docs, rows: Rows) -> list[tuple[MachineDoc, RowDoc]]:
 def findings(docs: Docs, rows: Rows) -> list[str]:
     """Rows without scenario and without excuse, and excuses that have ended."""
     found = [
-        f"{label(machine, row)}: no scenario takes it; write one, or say in the row why none can"
+        f"{label(machine, row)}: {UNEXCUSED}"
         for machine, row in never_taken(docs, rows)
         if not row.untaken
     ]
+    return found + ended(docs, rows)
+
+
+def ended(docs: Docs, rows: Rows) -> list[str]:
+    """Excuses of rows that have ended: taken all the same, or resting on a fault that is built."""
+    found = []
     for machine in docs.machines:
         for row in machine.rows:
             if not row.untaken:
@@ -181,30 +193,62 @@ def fault_of(row: RowDoc) -> str:
     return row.untaken.removeprefix(FAULT).partition(":")[0].strip()
 
 
+def excuse(row: RowDoc) -> str:
+    """Why no scenario takes a row, in words; empty if it does not say."""
+    kind = fault_of(row)
+    if not kind:
+        return row.untaken
+    reason = row.untaken.partition(":")[2].strip()
+    return f"only under the fault {kind}, which cannot be produced yet: {reason}"
+
+
 def report(docs: Docs, coverage: Coverage) -> str:
-    """Totals per machine, every row never taken with its excuse, and how long states were held."""
+    """Totals per machine and how long states were held, then rows that were never taken, or were.
+
+    Scenarios are to take every row, so those that none takes are listed, with their excuses, last
+    those without. A journal takes a few of them, so those that it took are listed.
+    """
     lines = []
     for machine in docs.machines:
         counts = [coverage.count(machine.name, row.number) for row in machine.rows]
         taken = sum(1 for count in counts if count)
+        total = sum(counts)
         lines.append(
-            f"{machine.name}: {taken} of {len(counts)} rows taken, {sum(counts)} times in all"
+            f"{machine.name}: {taken} of {len(counts)} rows taken, "
+            f"{total} {'time' if total == 1 else 'times'} in all"
         )
         for state in machine.states:
             stay = coverage.stay(machine.name, state.name)
             if stay is not None:
                 middle, longest = map(seconds, stay)
                 lines.append(f"    {state.name}: median {middle}, longest {longest}")
-    absent = never_taken(docs, coverage.taken.rows)
-    lines.append(f"rows never taken: {len(absent)}")
-    by_excuse: dict[str, list[str]] = {}
-    for machine, row in absent:
-        by_excuse.setdefault(row.untaken or "no reason given", []).append(label(machine, row))
-    for excuse, rows in by_excuse.items():
-        lines.append(f"  {excuse}:")
-        lines += [f"    {each}" for each in rows]
+    lines += _absent(docs, coverage) if coverage.judges else _present(docs, coverage)
     lines += [f"left out: {each}" for each in coverage.skipped]
     return "\n".join(lines) + "\n"
+
+
+def _absent(docs: Docs, coverage: Coverage) -> Iterator[str]:
+    absent = never_taken(docs, coverage.taken.rows)
+    by_excuse: dict[str, list[str]] = {}
+    for machine, row in absent:
+        by_excuse.setdefault(excuse(row), []).append(label(machine, row))
+    unexcused = by_excuse.pop("", [])
+    yield f"rows never taken: {len(absent)}, {len(absent) - len(unexcused)} of them for a reason"
+    for reason, rows in by_excuse.items():
+        yield f"  {reason}:"
+        yield from (f"    {each}" for each in rows)
+    if unexcused:
+        yield f"  {UNEXCUSED}:"
+        yield from (f"    {each}" for each in unexcused)
+
+
+def _present(docs: Docs, coverage: Coverage) -> Iterator[str]:
+    yield "rows taken, and how often:"
+    for machine in docs.machines:
+        for row in machine.rows:
+            count = coverage.count(machine.name, row.number)
+            if count:
+                yield f"  {count:6} {label(machine, row)}"
 
 
 def seconds(span: int) -> str:
@@ -218,6 +262,12 @@ def seconds(span: int) -> str:
 #: From seldom to often, then what no scenario takes: with an excuse, and without.
 HEAT = ("#7dd3fc", "#38bdf8", "#0284c7", "#1d4ed8", "#1e1b4b")
 EXCUSED, UNTAKEN = "#94a3b8", "#dc2626"
+#: How the colours are read.
+COUNTED = (
+    "Arrows: darker and thicker the more often, dashed if never.",
+    "States: median and longest time, warmer the longer.",
+)
+JUDGED = ("Dashed: grey if its rows say why, red if not.",)
 #: From short to long stays.
 WARMTH = ("#ffffff", "#fefce8", "#fef08a", "#fdba74", "#fca5a5")
 
@@ -231,7 +281,9 @@ def overlay(machine: MachineDoc, arrows: Sequence[Arrow], coverage: Coverage) ->
         total = sum(counts)
         open_ = sum(1 for row, count in zip(rows, counts, strict=True) if not count)
         note = f"{total}x" + (f", {open_} of {len(rows)} rows never" if open_ else "")
-        looks[arrow.number] = _heat(total, all(row.untaken for row in rows), note)
+        looks[arrow.number] = _heat(
+            total, not coverage.judges or all(row.untaken for row in rows), note
+        )
     states: dict[str, Look] = {}
     for state in machine.states:
         stay = coverage.stay(machine.name, state.name)
@@ -239,7 +291,20 @@ def overlay(machine: MachineDoc, arrows: Sequence[Arrow], coverage: Coverage) ->
             middle, longest = stay
             note = f"{seconds(middle)}, at most {seconds(longest)}"
             states[state.name] = Look(fill=_step(WARMTH, middle / NS, 0.1), note=note)
-    return Overlay(f"{machine.name}: {_sources(coverage)}", states, looks)
+    key = (*COUNTED, *(JUDGED if coverage.judges else ()), *KEY)
+    return Overlay(f"{machine.name}: {_sources(coverage)}", states, looks, key)
+
+
+def weights(machine: MachineDoc, arrows: Sequence[Arrow], coverage: Coverage) -> dict[int, Look]:
+    """Arrows wider the more often their rows were taken, dashed if never; colours stay."""
+    totals = {
+        arrow.number: sum(coverage.count(machine.name, row) for row in arrow.rows)
+        for arrow in arrows
+    }
+    return {
+        number: Look(width=f"{1 + 0.7 * log10(total):.1f}") if total else Look(dashed=True)
+        for number, total in totals.items()
+    }
 
 
 def _heat(total: int, excused: bool, note: str) -> Look:

@@ -35,8 +35,20 @@ PALETTE = (
     "#1d4ed8", "#b45309", "#15803d", "#a21caf", "#0e7490", "#b91c1c", "#4d7c0f", "#6d28d9",
     "#be185d", "#475569", "#92400e", "#0f766e",
 )  # fmt: skip
-#: A machine with more arrows than this is drawn from left to right: labels then take less width.
+#: A machine with more arrows than this is drawn with its frames side by side.
 WIDE = 24
+#: What a picture says about itself under its title, where no page around it does.
+KEY = (
+    "Begins at the dot, ends in a double border.",
+    "An arrow at a frame stands for every state in it.",
+    "Label: number in the key of its page, triggers, +N for N more.",
+    "What keeps the state is not drawn.",
+)
+#: What other arrows make of that.
+UNFOLDED = {KEY[1]: "", KEY[2]: "Label: a number, triggers, +N for N more."}
+LOOPS = {KEY[3]: "A loop keeps the state and does something."}
+#: The same where no look of an overlay colours the arrows.
+TINTED = "An arrow has the colour of where it leads."
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
 
@@ -59,11 +71,15 @@ class Look(Struct, frozen=True):
 
 
 class Overlay(Struct, frozen=True):
-    """Looks by state name and by arrow number, a title, and classes for Mermaid by state."""
+    """Looks by state name and by arrow number, a title, and what explains the looks.
+
+    A picture without a title stands in a page that has a title and a key of its own.
+    """
 
     title: str = ""
     states: Mapping[str, Look] = {}
     arrows: Mapping[int, Look] = {}
+    key: tuple[str, ...] = (*KEY, TINTED)
 
 
 class MissingGraphviz(Exception):
@@ -122,7 +138,14 @@ def _nested(frame: str, groups: Groups) -> list[dict[str, Any]]:
     return states
 
 
-def _graph(machine: MachineDoc, arrows: Sequence[Arrow], overlay: Overlay, engine: str) -> Any:
+def _graph(
+    machine: MachineDoc,
+    arrows: Sequence[Arrow],
+    overlay: Overlay,
+    engine: str,
+    *,
+    brief: bool = False,
+) -> Any:
     groups = Groups(machine)
     drawn = _Drawn(
         model=None,
@@ -133,7 +156,7 @@ def _graph(machine: MachineDoc, arrows: Sequence[Arrow], overlay: Overlay, engin
                 "trigger": f"arrow{arrow.number}",
                 "source": _identity(arrow.source, groups),
                 "dest": _identity(arrow.dest, groups),
-                "label": label(arrow, overlay),
+                "label": label(arrow, overlay, brief=brief),
             }
             for arrow in arrows
         ],
@@ -144,12 +167,11 @@ def _graph(machine: MachineDoc, arrows: Sequence[Arrow], overlay: Overlay, engin
     return drawn.graph_cls(drawn).get_graph()
 
 
-def label(arrow: Arrow, overlay: Overlay) -> str:
-    """Number and triggers of an arrow, as a picture shows them."""
+def label(arrow: Arrow, overlay: Overlay, *, brief: bool = False) -> str:
+    """Number and triggers of an arrow, as a picture shows them; the number alone when brief."""
     look = overlay.arrows.get(arrow.number, Look())
-    return f"{look.mark} {arrow.number} {arrow.short}".strip() + (
-        f" ({look.note})" if look.note else ""
-    )
+    text = f"{look.mark} {arrow.number} {'' if brief else arrow.short}".strip()
+    return text + (f" ({look.note})" if look.note else "")
 
 
 # ---------------------------------------------------------------- Mermaid
@@ -160,10 +182,16 @@ def titled(text: str) -> str:
     return f"title: {msgspec.json.encode(text).decode()}"
 
 
-def mermaid(machine: MachineDoc, arrows: Sequence[Arrow], overlay: Overlay | None = None) -> str:
-    """The picture as Mermaid text (`stateDiagram-v2`)."""
+def mermaid(
+    machine: MachineDoc,
+    arrows: Sequence[Arrow],
+    overlay: Overlay | None = None,
+    *,
+    brief: bool = False,
+) -> str:
+    """The picture as Mermaid text (`stateDiagram-v2`); brief where a key explains the numbers."""
     overlay = overlay or Overlay()
-    text: str = _graph(machine, arrows, overlay, "mermaid").draw(None)
+    text: str = _graph(machine, arrows, overlay, "mermaid", brief=brief).draw(None)
     groups = Groups(machine)
     lines = [line.rstrip() for line in text.splitlines()]
     lines = [line for line in lines if "classDef" not in line and "Class " not in line]
@@ -222,16 +250,18 @@ def _laid(machine: MachineDoc, arrows: Sequence[Arrow], overlay: Overlay) -> Any
     graph = _graph(machine, arrows, overlay, "pygraphviz")
     graph.graph_attr.update(
         compound="true",
-        rankdir="LR" if len(arrows) > WIDE else "TB",
         nodesep="0.35",
         ranksep="0.5",
         fontname=FONT,
         fontsize="12",
-        label=overlay.title,
+        label="\\l".join((overlay.title, *overlay.key, "")) if overlay.title else "",
         labelloc="t",
+        labeljust="l",
         bgcolor="white",
         tooltip=machine.name,
     )
+    if len(arrows) > WIDE:
+        graph.graph_attr.update(newrank="true", ranksep="0.3")
     graph.node_attr.update(fontname=FONT, fontsize="14", margin="0.14,0.06")
     graph.edge_attr.update(fontname=FONT, fontsize="11", arrowsize="0.8")
     groups = Groups(machine)
@@ -297,6 +327,8 @@ def _anchor(graph: Any, machine: MachineDoc, arrows: Sequence[Arrow], overlay: O
         attributes["labeltooltip"] = attributes["tooltip"]
         if look.dashed:
             attributes["style"] = "dashed"
+        if machine.state(source).terminal and len(arrows) > WIDE:
+            attributes["constraint"] = "false"  # what goes on after an end leads back up
         for end, key in ((arrow.source, "ltail"), (arrow.dest, "lhead")):
             if end.is_group:
                 attributes[key] = f"cluster_{_identity(end, groups)}"

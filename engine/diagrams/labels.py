@@ -18,6 +18,8 @@ CHARACTER, LINE = 6.0, 13.5
 ROOM = 3
 #: Distance of the points that stand for the edge of a frame.
 APART = 8
+#: Points along each piece of an arrow; a long straight arrow is one piece.
+PIECES = 32
 #: Points per inch, in which Graphviz gives the size of nodes.
 INCH = 72
 #: Places that are tried along an arrow.
@@ -90,23 +92,29 @@ def _nodes(graph: Any) -> Iterator[Box]:
 
 def _titles(graph: Any) -> Iterator[Box]:
     """The titles of the frames."""
-    for frame in graph.subgraphs():
+    for frame in _framed(graph):
         place, width, height = (frame.graph_attr[key] for key in ("lp", "lwidth", "lheight"))
         if place:
             yield Box.around(*_point(place), float(width) * INCH, float(height) * INCH)
-        yield from _titles(frame)
+
+
+def _framed(graph: Any) -> Iterator[Any]:
+    """All frames; what only holds nodes on one level is none."""
+    for part in graph.subgraphs():
+        if part.name.startswith("cluster"):
+            yield part
+        yield from _framed(part)
 
 
 def _borders(graph: Any) -> Iterator[Point]:
     """Points along the edges of the frames."""
-    for frame in graph.subgraphs():
+    for frame in _framed(graph):
         if frame.graph_attr["style"] != "invis" and frame.graph_attr["bb"]:
             left, bottom, right, top = map(float, frame.graph_attr["bb"].split(","))
             for step in range(int(right - left) // APART):
                 yield from ((left + step * APART, y) for y in (bottom, top))
             for step in range(int(top - bottom) // APART):
                 yield from ((x, bottom + step * APART) for x in (left, right))
-        yield from _borders(frame)
 
 
 def _point(text: str) -> Point:
@@ -125,8 +133,8 @@ def _curve(position: str) -> list[Point]:
     found = points[:1]
     for start in range(0, len(points) - 3, 3):
         a, b, c, d = points[start : start + 4]
-        for step in range(1, 9):
-            t = step / 8
+        for step in range(1, PIECES + 1):
+            t = step / PIECES
             weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
             parts = list(zip(weights, (a, b, c, d), strict=True))
             found.append((sum(w * p[0] for w, p in parts), sum(w * p[1] for w, p in parts)))
@@ -162,7 +170,7 @@ def _best(places: Iterable[Box], taken: Sequence[Box], lines: Sequence[Point]) -
 
     def cost(box: Box) -> float:
         crossed = sum(box.holds(point) for point in lines)
-        return sum(box.shared(each) for each in taken) + 20 * crossed
+        return sum(box.shared(each) for each in taken) + 5 * crossed
 
     best, least = None, float("inf")
     for box in places:

@@ -6,8 +6,6 @@ itself. It must not name a machine or message of its own, but for who a fact com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -15,7 +13,10 @@ from msgspec import Struct
 from engine.diagrams.docs import Docs
 from engine.diagrams.graphs import FONT, FRAME, INK, PALETTE, rendered, require_graphviz
 
-PEOPLE, VENUE, PROCESS = "people", "venue", "process"
+#: Who is outside, once for what comes from there and once for what goes there: above and below.
+PEOPLE, VENUE, PROCESS = "people ask", "venue tells", "process"
+ALARMED, ASKED = "people are alarmed", "venue is asked"
+ABOVE, BELOW = (PROCESS, VENUE, PEOPLE), (ASKED, ALARMED)
 #: Facts that people or the process cause; every other one comes from a venue.
 _FROM = {
     "CloseRequested": PEOPLE,
@@ -25,8 +26,6 @@ _FROM = {
     "OrderSent": PROCESS,
     "a defect of ours": PROCESS,
 }
-#: Names on one line of a label.
-PER_LINE = 3
 
 
 class Flow(Struct, frozen=True):
@@ -57,63 +56,64 @@ def flows(docs: Docs) -> list[Flow]:
         for callback in machine.callbacks.values():
             for effect in callback.effects:
                 if effect.kind == "command":
-                    dest = PEOPLE if effect.name == "Alarm" else VENUE
+                    dest = ALARMED if effect.name == "Alarm" else ASKED
                     word = effect.target if effect.name == "Alarm" else effect.name
                     note(machine.name, dest, word)
-    rank = [PEOPLE, PROCESS, *(machine.name for machine in reversed(docs.machines)), VENUE]
+    rank = _ranked(docs)
     order = sorted(found, key=lambda pair: (rank.index(pair[0]), rank.index(pair[1])))
     return [Flow(*pair, tuple(found[pair])) for pair in order]
 
 
-def _lines(words: Sequence[str]) -> Iterable[str]:
-    for start in range(0, len(words), PER_LINE):
-        yield ", ".join(words[start : start + PER_LINE])
+def _ranked(docs: Docs) -> list[str]:
+    """Everyone, from those who ask down to those who are asked."""
+    return [*ABOVE, *(machine.name for machine in reversed(docs.machines)), *BELOW]
 
 
 def mermaid(docs: Docs) -> str:
     """The overview as Mermaid text (`flowchart`)."""
     lines = ["flowchart TB"]
-    lines += [f"  {name}(({name}))" for name in (PEOPLE, PROCESS, VENUE)]
+    lines += [f"  {_identity(name)}([{name}])" for name in (*ABOVE, *BELOW)]
     lines += [f"  {machine.name}[{machine.name}]" for machine in reversed(docs.machines)]
     for flow in flows(docs):
-        text = "<br/>".join(_lines(flow.words))
-        prefix = "alarm: " if flow.dest == PEOPLE else ""
-        lines.append(f'  {flow.source} -->|"{prefix}{text}"| {flow.dest}')
+        source, dest = map(_identity, (flow.source, flow.dest))
+        lines.append(f'  {source} -->|"{"<br/>".join(flow.words)}"| {dest}')
     return "\n".join(lines) + "\n"
+
+
+def _identity(name: str) -> str:
+    return name.replace(" ", "_")
 
 
 def graph(docs: Docs) -> Any:
     """The overview as a graph that is not laid out. Raises MissingGraphviz."""
     drawn = require_graphviz().AGraph(
-        directed=True, strict=False, rankdir="TB", nodesep="0.6", ranksep="0.9", bgcolor="white"
+        directed=True, strict=False, rankdir="TB", nodesep="0.4", ranksep="0.5", bgcolor="white"
     )
     drawn.node_attr.update(
-        fontname=FONT, fontsize="15", shape="box", style="rounded,filled", fillcolor="white",
+        fontname=FONT, fontsize="16", shape="box", style="rounded,filled", fillcolor="white",
         color=INK, penwidth="1.4", margin="0.2,0.1",
     )  # fmt: skip
-    drawn.edge_attr.update(fontname=FONT, fontsize="10", arrowsize="0.8")
-    tint = {}
-    names = [PEOPLE, PROCESS, *(machine.name for machine in reversed(docs.machines)), VENUE]
-    for number, name in enumerate(names):
-        tint[name] = PALETTE[number % len(PALETTE)]
-        outside = name in (PEOPLE, PROCESS, VENUE)
+    drawn.edge_attr.update(fontname=FONT, fontsize="11", arrowsize="0.8")
+    names = _ranked(docs)
+    tint = {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(names)}
+    for name in names:
+        outside = name in ABOVE or name in BELOW
         shape = {"shape": "ellipse", "color": FRAME} if outside else {"color": tint[name]}
-        drawn.add_node(name, id=f"overview-state-{name}", **shape)
-    chain = [name for name in names if name not in (PROCESS, "session")]
-    for above, below in pairwise(chain):
-        drawn.add_edge(above, below, key="chain", style="invis", weight="20")
+        drawn.add_node(name, id=f"overview-state-{_identity(name)}", **shape)
+    drawn.add_subgraph(ABOVE, name="above", rank="source")
+    drawn.add_subgraph(BELOW, name="below", rank="sink")
+    # What goes down orders the picture; answers go back up beside it.
+    order = {name: number for number, name in enumerate(names)}
     for number, flow in enumerate(flows(docs), 1):
-        text = "\\n".join(f" {line} " for line in _lines(flow.words))
         drawn.add_edge(
             flow.source,
             flow.dest,
             key=str(number),
             id=f"overview-arrow-{number}",
-            label=f" alarm: \\n{text}" if flow.dest == PEOPLE else text,
+            label="\\n".join(f" {word} " for word in flow.words),
             color=tint[flow.source],
             fontcolor=tint[flow.source],
-            # What goes down orders the picture; answers and alarms go back up beside it.
-            constraint="true" if names.index(flow.source) < names.index(flow.dest) else "false",
+            constraint="true" if order[flow.source] < order[flow.dest] else "false",
         )
     return drawn
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from engine.diagrams.arrows import Arrow, moving_arrows
+from engine.diagrams.coverage import excuse
 from engine.diagrams.docs import CallbackDoc, Docs, Effect, MachineDoc, RowDoc, StateDoc
 from engine.diagrams.graphs import Overlay, mermaid
 from engine.diagrams.keys import known, named_in
@@ -16,6 +17,8 @@ from engine.diagrams.loops import bounds_of
 from engine.diagrams.overview import mermaid as overview_text
 
 HOME = "README.md"
+#: With more arrows a viewer of Markdown makes a picture with triggers too wide to be read.
+NAMED_MAX = 10
 _GENERATED = (
     "*Generated from the tables that run: `unwind diagram --format md --out docs/machines`. "
     "`make test` fails while this page is stale.*"
@@ -23,7 +26,21 @@ _GENERATED = (
 _READING = (
     "A frame holds states of a kind. An arrow that leaves a frame stands for one from each state "
     "in it, and one that enters a frame for one to each. The number of an arrow leads to its rows "
-    "in the key. Rows that keep the state are in the table of rows alone."
+    "in the key below. Rows that keep the state are in the table of rows alone."
+)
+_ROWS = (
+    "Rows of one trigger are tried from the top; the first whose guards hold is taken. A trigger "
+    "is sent by a machine (`close`), because of a fact (`TruthRead`), or by a timer. What a row "
+    "does is what it may do at most, not always all of it: `tells leg start` sends `start` to the "
+    "leg machine, `arms` and `stops` are about timers, `Place` and other names with a capital are "
+    "commands to the venue, an `Alarm` calls a person. `Bounded` says why a row cannot be taken "
+    "again and again without end."
+)
+_READS = "The column `reads` names keys of the configuration; `docs/config.md` explains each."
+_FLOWS = (
+    "Facts come from above: from our own process, from the venues and from people. What machines "
+    "tell each other is between them, in small letters. Below are the commands that venues get "
+    "and the alarms that people get."
 )
 
 
@@ -44,7 +61,7 @@ def home(docs: Docs) -> str:
             f"| [{machine.name}]({machine.name}.md) | {_first_sentence(machine)} "
             f"| {len(machine.states)} | {len(machine.rows)} |"
         )
-    lines += ["", "## Who commands whom", ""]
+    lines += ["", "## Who commands whom", "", _FLOWS, ""]
     lines += ["```mermaid", overview_text(docs).rstrip(), "```", ""]
     lines += ["## Two legs together", ""]
     lines += ["What a leg must reach, by what the other one is doing.", ""]
@@ -62,8 +79,7 @@ def page(docs: Docs, machine: MachineDoc) -> str:
     parts = [
         f"# The {machine.name} machine\n\n{_GENERATED}\n\n[All machines]({HOME})",
         _about(machine),
-        f"## Picture\n\n{_READING}\n\n```mermaid\n"
-        f"{mermaid(machine, arrows, Overlay(machine.name)).rstrip()}\n```",
+        f"## Picture\n\n{_READING}\n\n```mermaid\n{_picture(machine, arrows)}\n```",
         _key(machine, arrows),
         _states(machine),
         _rows(machine),
@@ -77,7 +93,13 @@ def page(docs: Docs, machine: MachineDoc) -> str:
 
 
 def _about(machine: MachineDoc) -> str:
-    return machine.about
+    """What the module says of itself; a list after a line of its own is one for every viewer."""
+    return machine.about.replace("\nInvariants\n", "\n**Invariants**\n\n")
+
+
+def _picture(machine: MachineDoc, arrows: Sequence[Arrow]) -> str:
+    brief = len(arrows) > NAMED_MAX
+    return mermaid(machine, arrows, Overlay(machine.name), brief=brief).rstrip()
 
 
 def _first_sentence(machine: MachineDoc) -> str:
@@ -97,15 +119,18 @@ def _key(machine: MachineDoc, arrows: Sequence[Arrow]) -> str:
 
 
 def _brief(row: RowDoc) -> str:
-    guards = " and ".join(row.guards)
-    return f"{row.trigger} [{guards}]" if guards else row.trigger
+    guards = " and ".join(f"`{name}`" for name in row.guards)
+    trigger = f"[{row.trigger}](#{row.trigger})"
+    return f"{trigger} if {guards}" if guards else trigger
 
 
 def _states(machine: MachineDoc) -> str:
-    lines = ["## States", "", "| state | meaning | deadline | end |", "|---|---|---|---|"]
+    lines = ["## States", "", "| state | meaning | deadline | begin, end |", "|---|---|---|---|"]
     for state in machine.states:
-        end = "terminal" if state.terminal else ""
-        lines.append(f"| `{state.name}` | {_cell(state.meaning)} | {deadline(state)} | {end} |")
+        place = "initial" if state.name == machine.initial else ""
+        if state.terminal:
+            place = "terminal"
+        lines.append(f"| `{state.name}` | {_cell(state.meaning)} | {deadline(state)} | {place} |")
     return "\n".join(lines)
 
 
@@ -113,7 +138,8 @@ def deadline(state: StateDoc) -> str:
     """What bounds the stay in a state, or why nothing does."""
     parts = [f"`{tag}`: {with_keys(length)}" for tag, length in state.timers]
     if state.unbounded:
-        parts.append(f"none: {state.unbounded}" if not parts else state.unbounded)
+        reason = with_keys(state.unbounded)
+        parts.append(reason if parts else f"none: {reason}")
     return _cell("; ".join(parts))
 
 
@@ -125,8 +151,7 @@ def with_keys(text: str) -> str:
 
 
 def _rows(machine: MachineDoc) -> str:
-    lines = ["## Rows", "", "Rows of one trigger are tried from the top; the first whose guards"]
-    lines[-1] += " hold is taken."
+    lines = ["## Rows", "", _ROWS]
     for trigger, rows in _by_trigger(machine):
         origins = ", ".join(machine.origins[trigger]) or "nobody"
         lines += ["", f"### `{trigger}`", "", f"Sent by {origins}.", ""]
@@ -159,7 +184,7 @@ def _line(machine: MachineDoc, group: list[RowDoc]) -> str:
     if machine.effects(row):
         reasons.append(bound(machine, row))
     if row.untaken:
-        reasons.append(f"No scenario takes it: {row.untaken}.")
+        reasons.append(f"No scenario takes it: {excuse(row)}.")
     why = " ".join(_sentence(reason) for reason in reasons if reason)
     return f"| {sources} | {dest} | {_cell(guards) or 'always'} | {_cell(does)} | {_cell(why)} |"
 
@@ -197,7 +222,7 @@ def in_words(effect: Effect) -> str:
         return f"arms {effect.name}"
     if effect.kind == "disarm":
         return "stops all timers" if effect.name == "*" else f"stops {effect.name}"
-    return f"checks {effect.name}"
+    return f"checks invariant {effect.name}"
 
 
 def _guards_of(machine: MachineDoc) -> list[CallbackDoc]:
@@ -211,7 +236,7 @@ def _actions_of(machine: MachineDoc) -> list[CallbackDoc]:
 
 
 def _callbacks(machine: MachineDoc, title: str, callbacks: list[CallbackDoc]) -> str:
-    lines = [f"## {title}", "", "| name | what it says | reads |", "|---|---|---|"]
+    lines = [f"## {title}", "", _READS, "", "| name | what it says | reads |", "|---|---|---|"]
     for each in callbacks:
         keys = ", ".join(f"`{known()[field].path}`" for field in each.settings if field in known())
         lines.append(f"| `{each.name}` | {_cell(each.doc)} | {keys} |")

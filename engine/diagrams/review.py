@@ -16,12 +16,11 @@ import msgspec
 from engine.config import Config
 from engine.diagrams import overview
 from engine.diagrams.arrows import Groups, moving_arrows
-from engine.diagrams.coverage import Coverage, seconds, takers
+from engine.diagrams.coverage import Coverage, excuse, seconds, takers, weights
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc, StateDoc
 from engine.diagrams.graphs import Overlay, draw
 from engine.diagrams.keys import by_short, known, named_in, values
-from engine.diagrams.loops import bounds_of
-from engine.diagrams.pages import in_words
+from engine.diagrams.pages import bound, in_words
 
 _ID = re.compile(r"[CPF]\d+[a-z]?\b")
 #: The end of a line that the next one goes on with.
@@ -29,18 +28,24 @@ _WRAPPED = re.compile(r"(?<!\n)\n(?!\n|\s*\d+\. )\s*")
 _PLACE = "/*DATA*/"
 
 
-def page(docs: Docs, config: Config | None, coverage: Coverage | None) -> str:
-    """The page as HTML. Raises MissingGraphviz."""
+def page(
+    docs: Docs, config: Config | None, coverage: Coverage | None, whole: Docs | None = None
+) -> str:
+    """The page as HTML; `whole` are all machines where `docs` are some. Raises MissingGraphviz."""
     template = files("engine.diagrams").joinpath("review.html").read_text(encoding="utf-8")
-    data = msgspec.json.encode(_data(docs, config, coverage)).decode()
+    data = msgspec.json.encode(_data(docs, config, coverage, whole or docs)).decode()
     # What the data says must not end the element that holds it.
     return template.replace(_PLACE, data.replace("<", "\\u003c"))
 
 
-def _data(docs: Docs, config: Config | None, coverage: Coverage | None) -> dict[str, Any]:
+def _data(
+    docs: Docs, config: Config | None, coverage: Coverage | None, whole: Docs
+) -> dict[str, Any]:
     return {
         "note": _note(config, coverage),
-        "overview": bare(overview.draw(docs, "svg")),
+        "judges": coverage is None or coverage.judges,
+        "kind": "scenarios" if coverage is None or coverage.judges else "journals",
+        "overview": bare(overview.draw(whole, "svg")),
         "joint": [msgspec.structs.asdict(rule) for rule in docs.joint],
         "machines": [_machine(machine, coverage) for machine in reversed(docs.machines)],
         "keys": _keys(docs, config),
@@ -49,7 +54,7 @@ def _data(docs: Docs, config: Config | None, coverage: Coverage | None) -> dict[
 
 
 def _note(config: Config | None, coverage: Coverage | None) -> str:
-    parts = ["values of the configuration given" if config else "default values"]
+    parts = ["configured values" if config else "default values (no --config)"]
     if coverage is not None:
         count = len(coverage.sources)
         kind = "scenario" if coverage.judges else "journal"
@@ -67,12 +72,14 @@ def bare(svg: bytes) -> str:
 
 def _machine(machine: MachineDoc, coverage: Coverage | None) -> dict[str, Any]:
     arrows = moving_arrows(machine)
+    looks = weights(machine, arrows, coverage) if coverage is not None else {}
     groups = Groups(machine)
     counted = takers(coverage, machine.name) if coverage is not None else {}
     return {
         "name": machine.name,
         "about": flowed(machine.about),
-        "svg": bare(draw(machine, arrows, "svg", Overlay())),
+        "svg": bare(draw(machine, arrows, "svg", Overlay(arrows=looks))),
+        "initial": machine.initial,
         "origins": machine.origins,
         "states": [_state(machine, state, coverage) for state in machine.states],
         "arrows": [
@@ -114,6 +121,7 @@ def _state(machine: MachineDoc, state: StateDoc, coverage: Coverage | None) -> d
         ],
         "terminal": state.terminal,
         "unbounded": state.unbounded,
+        "keys": [key.path for key in named_in(state.unbounded)],
         "stay": held,
     }
 
@@ -129,9 +137,9 @@ def _row(machine: MachineDoc, row: RowDoc, counted: list[tuple[int, int]]) -> di
         "actions": row.actions,
         "does": does,
         "why": row.why,
-        "bound": (row.bound or ", ".join(bounds_of(machine, row))) if does else "",
+        "bound": bound(machine, row) if does else "",
         "late": row.late,
-        "untaken": row.untaken,
+        "untaken": excuse(row),
         "count": sum(times for _, times in counted),
         "takers": counted,
     }
