@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from engine.control import Answer, CloseWanted, CommandWanted, StatusWanted
 
 _CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at the venues);
-1 `run` ended with something left open, a `sim` expectation failed, or a recording is not what was
-recorded; 2 wrong input, or no engine to talk to; 3 the journal failed; 130 `run` was stopped by
-Ctrl-C or SIGTERM with nothing naked left. Nothing that was left is lost: the next `run` goes on
-with it."""
+1 `run` ended with something left open, a `sim` expectation failed, `diagram --check`, `--lint` or
+`--coverage` found something, or a recording is not what was recorded; 2 wrong input, or no engine
+to talk to; 3 the journal failed; 130 `run` was stopped by Ctrl-C or SIGTERM with nothing naked
+left. Nothing that was left is lost: the next `run` goes on with it."""
 
 app = typer.Typer(
     name="unwind",
@@ -114,24 +114,37 @@ def check_config(
 @app.command(epilog=_CODES)
 def diagram(
     machine: Annotated[
-        list[str] | None, typer.Option("--machine", help="This one alone; may be repeated.")
+        list[str] | None,
+        typer.Option("--machine", metavar="NAME", help="This one alone; may be repeated."),
     ] = None,
     kinds: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="mermaid (default), dot, svg, png, md, html, json, all; repeatable."
+            "--format",
+            metavar="NAME",
+            help="mermaid (default), dot, svg, png, md, html, json, all; repeatable.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write into.")] = None,
     coverage: Annotated[
         list[Path] | None,
-        typer.Option("--coverage", help="Scenario files or folders: count the rows they take."),
+        typer.Option(
+            "--coverage",
+            metavar="PATH",
+            help="Scenario files or folders: count the rows they take; repeatable.",
+        ),
     ] = None,
     journal: Annotated[
-        list[Path] | None, typer.Option("--journal", help="Journals: count the rows they took.")
+        list[Path] | None,
+        typer.Option(
+            "--journal", metavar="FILE", help="Journals: count the rows they took; repeatable."
+        ),
     ] = None,
     against: Annotated[
-        str, typer.Option("--against", help="Say what changed against a revision or folder.")
+        str,
+        typer.Option(
+            "--against", metavar="REV|DIR", help="Say what changed since a revision or folder."
+        ),
     ] = "",
     loops: Annotated[
         bool, typer.Option("--loops", help="Also draw rows that keep their state.")
@@ -146,8 +159,11 @@ def diagram(
         bool, typer.Option("--lint", help="Check the tables, and a small world exhaustively.")
     ] = False,
     facts: Annotated[
-        int, typer.Option("--facts", min=1, max=8, help="Facts in a row in the small world.")
-    ] = 6,
+        int | None,
+        typer.Option(
+            "--facts", min=1, max=8, help="With --lint: facts in a row in the small world, else 6."
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="Configuration whose values html shows.")
     ] = None,

@@ -77,7 +77,7 @@ def describe(report: CloseReport, core: Core, now: int) -> list[str]:
     state = report.outcome or f"NOT ENDED ({report.state})"
     lines = [
         f"{report.name}: {state} in {seconds(span)} s  {report.reason}, {report.urgency}  "
-        f"{report.orders} order{'s' if report.orders > 1 else ''}",
+        f"{report.orders} order{'' if report.orders == 1 else 's'}",
         f"  naked {_plain(report.naked_base_s, 3)} base·s, at most "
         f"{_plain(report.naked_max)}; result {_money(report.result)} in quote currency",
     ]

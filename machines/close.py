@@ -164,7 +164,7 @@ ROWS = (
         "the furthest leg went there"),
     Row("leg_moved",    _RUN,               None,               None,                   (follow_legs,),
         bound="rung: a leg that is asked for a rung it has stays",
-        untaken="stuck: what is stuck stays, goes to market, ends or comes back, as above"),
+        untaken="stuck: it stays, goes to market, ends or comes back, each by a row of its own"),
     Row("passive_over", _LADDER,            None,               None,                   (escalate_in_order,),
         bound="rung: it never falls"),
     Row("passive_over", ("preparing", "reconciling", "reconciled", "stuck", "frozen", "quarantined"), None, None, (ignore,),

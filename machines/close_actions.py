@@ -87,7 +87,8 @@ def end_reconciled(e: EventData) -> None:
                 value = leg.instrument.notional(
                     abs(rest), mid_base(leg) * leg.instrument.multiplier
                 )
-                text = f"{leg.id} {base:f} ({value:.2f}): {untradeable(leg)}"
+                why = untradeable(leg).replace("_", " ")
+                text = f"{leg.id} {base:f} worth {value:.2f} cannot be traded: {why}"
                 out.commands.append(Alarm(out.now, "dust", close.id, text))
         holding.dust = rest
     partial = close.ratio[0] != close.ratio[1]

@@ -13,8 +13,10 @@ from machines.policy.gating import below_minimum, floor_to_lot
 from machines.policy.reconciling import Judgement
 from machines.types import (
     AGGRESSIVE,
+    BUY,
     MARKET,
     PASSIVE,
+    SELL,
 )
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ def is_settled(leg: Leg) -> bool:
     rest = leg.rest
     if rest == 0:
         return True
-    book = leg.book
-    price = (book.ask if rest < 0 else book.bid) or book.mark
+    price = leg.book.touch(BUY if rest < 0 else SELL)
     size = floor_to_lot(abs(rest), holding.instrument)
     return (
         below_minimum(size, price, holding.instrument, holding.instrument.reduce_only_exempt) != ""
@@ -88,7 +89,7 @@ def nothing_to_close(e: EventData) -> bool:
 
 
 def starts_passive(e: EventData) -> bool:
-    """The close has been no further than passive_limit, its urgency asks no more, and it exists."""
+    """Neither the urgency nor an earlier rung asks for more than passive_limit, which is in use."""
     return starting_rung(e.model) == PASSIVE
 
 

@@ -158,8 +158,8 @@ class Close:
             return leg.remaining
         behind = abs(base_rest(leg)) - abs(base_rest(sibling))
         size = floor_to_lot(int(behind / per_unit), leg.instrument) if behind > 0 else 0
-        book, exempt = leg.book, leg.instrument.reduce_only_exempt
-        return 0 if below_minimum(size, book.bid or book.mark, leg.instrument, exempt) else size
+        touch, exempt = leg.book.touch(leg.side), leg.instrument.reduce_only_exempt
+        return 0 if below_minimum(size, touch, leg.instrument, exempt) else size
 
     def break_even_base(self, leg: Leg) -> Decimal | None:
         """Price per base unit at which the pair's realised result is zero, None if unknown.

@@ -205,7 +205,7 @@ ROWS = (
     Row("order_live",   "passive_limit",    "withdrawing",      was_repriced,         (withdraw_repriced,),
         bound="passive_limit.post_only_rejects_max"),
     Row("order_live",   _R,                 None,               None,                 (ignore,),
-        untaken="passive_limit: told of an order that rests only where the venue repriced it, as above"),
+        untaken="passive_limit: told of an order that rests only where the venue repriced it, which has a row of its own"),
     Row("order_live",   "doubtful",         "withdrawing",      must_withdraw,        (withdraw_known,),
         "known again, but unwanted: cancel it once more",
         bound="caller: one per answer that the order got"),
@@ -277,6 +277,7 @@ ROWS = (
         untaken="waiting, dust: a leg waits and is dust only where no order on its position is alive"),
     # -- the order is in doubt
     Row("order_doubted", (*_R, *_BETWEEN, "idle", "waiting"), "doubtful", None,       (enter_doubt,),
+        "not knowing what an order has done, the leg adds no risk",
         bound="caller: one per doubt of an order, each settled by the venue"),
     Row("order_doubted", "stuck",           "doubtful",         None,                 (enter_doubt, remember_stuck),
         "a dead order of a leg whose ladder is exhausted was seen alive",

@@ -42,12 +42,12 @@ def gate_is_shut(e: EventData) -> bool:
 
 
 def starts_passive(e: EventData) -> bool:
-    """The first rung asked for exists and is passive_limit."""
+    """The lowest rung in use, from the one asked for on, is passive_limit."""
     return _start_rung(e) == PASSIVE
 
 
 def starts_aggressive(e: EventData) -> bool:
-    """The first rung asked for exists and is aggressive_limit."""
+    """The lowest rung in use, from the one asked for on, is aggressive_limit."""
     return _start_rung(e) == AGGRESSIVE
 
 
@@ -75,7 +75,7 @@ def _refused_out(e: EventData) -> bool:
 
 
 def attempts_are_spent(e: EventData) -> bool:
-    """`attempts_max` orders of this rung have been sent (a retry of a stuck leg has one)."""
+    """Every attempt of this rung has been sent; a retry of a stuck leg has one."""
     return attempts_spent(e.model) and not ended_whole(e)
 
 
@@ -162,7 +162,7 @@ def order_may_be_renewed(e: EventData) -> bool:
 
 
 def may_leave_for_higher(e: EventData) -> bool:
-    """A live order below the rung asked for, past its time or with a rest that can be placed."""
+    """The live order is below the rung asked for, and out of time or replaceable by another."""
     leg: Leg = e.model
     if not leg.busy or existing_rung(e.args[0], leg.settings) <= leg.rung:
         return False

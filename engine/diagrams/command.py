@@ -46,6 +46,8 @@ CHANGED_KEY = (
     "Green, +: added. Red, dashed, -: removed.",
     "Amber, ~: changed, or some of its rows are.",
 )
+#: Facts in a row in the small world, where no other number is given.
+FACTS = 6
 #: How many facts fewer the small world with a person in it takes in a row.
 PERSON_COSTS = 2
 #: Differing lines that `--check` prints of each page.
@@ -66,7 +68,7 @@ class Wanted(Struct):
     unfolded: bool = False
     check: bool = False
     lint: bool = False
-    facts: int = 6
+    facts: int | None = None
 
 
 class WrongInput(Exception):
@@ -98,7 +100,7 @@ def _run(wanted: Wanted) -> int:
     if wanted.check:
         return _check(docs, wanted.out or COMMITTED)
     if wanted.lint:
-        return _lint(wanted.facts)
+        return _lint(FACTS if wanted.facts is None else wanted.facts)
     if wanted.against:
         return _against(docs, wanted, formats)
     config = load(wanted.config) if wanted.config is not None else None
@@ -133,6 +135,8 @@ def _refuse_contradictions(wanted: Wanted) -> None:
     useless = [name for name, is_given in how.items() if is_given]
     if mode in ("--check", "--lint") and useless:
         raise WrongInput(f"{mode} is about all machines as they are: leave out {useless[0]}")
+    if wanted.facts is not None and mode != "--lint":
+        raise WrongInput("--facts: only for --lint")
     drawn = set(wanted.formats) or {"mermaid"}
     if wanted.config is not None and not drawn & {"html", "all"} and mode != "--journal":
         raise WrongInput("--config: only --format html shows configured values")
