@@ -336,7 +336,7 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
     for change in changes.machines:
         if not change:
             continue
-        sides = [_named(each, change.name) for each in (before, docs)]
+        sides = [compare.named(each, change.name) for each in (before, docs)]
         both = compare.both(*sides)
         arrows = _arrows(both, wanted)
         look = compare.overlay(change, both, arrows, wanted.against)
@@ -344,10 +344,6 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
             name = f"{change.name}.{_ENDINGS[kind]}"
             (wanted.out / name).write_bytes(_picture(both, arrows, kind, look))
     return 0
-
-
-def _named(docs: Docs, name: str) -> MachineDoc | None:
-    return next((machine for machine in docs.machines if machine.name == name), None)
 
 
 def _chosen_there(docs: Docs, names: Sequence[str]) -> Docs:
