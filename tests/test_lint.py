@@ -9,9 +9,10 @@ import pytest
 from engine.diagrams.docs import Docs
 from engine.diagrams.lint import RULES, Finding, lint
 from engine.diagrams.timers import armed_in
+from machines.close_actions import start_idle_legs
 from machines.core import TABLES
 from machines.joint import JOINT, Joint
-from machines.leg_actions import withdraw
+from machines.leg_actions import try_again, withdraw
 from machines.table import Row, State, Table
 from tests.tables import changed, without
 
@@ -122,6 +123,38 @@ def test_a_loop_whose_bound_is_taken_away_is_found() -> None:
         ]
 
     assert found(changed("leg", also), "bound")
+
+
+def test_a_retry_whose_count_begins_anew_at_each_turn_is_found() -> None:
+    def unbounded(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(bound="") if row.trigger == "retry" else row for row in rows]
+
+    (text,) = [each.text for each in found(changed("leg", unbounded), "bound")]
+    assert "retry: stuck > market" in text
+    assert "order_ended: market > stuck [attempts_are_spent]" in text
+
+
+@pytest.mark.parametrize(
+    ("machine", "counts", "instead", "row"),
+    [
+        ("close", "start_round", start_idle_legs, "evidence: reconciling > market"),
+        ("leg", "withdraw_for_requote", withdraw, "recheck: passive_limit > withdrawing"),
+        ("leg", "pause", try_again, "order_ended: passive_limit > stays"),
+    ],
+)
+def test_a_maximum_that_nothing_counts_towards_is_no_bound(
+    machine: str, counts: str, instead: Callable[..., None], row: str
+) -> None:
+    def uncounted(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(
+                actions=tuple(instead if a.__name__ == counts else a for a in row.actions),
+            )
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed(machine, uncounted), "bound")]
+    assert any(row in text for text in texts)
 
 
 @pytest.mark.parametrize(
