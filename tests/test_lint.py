@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +16,12 @@ from machines.close_actions import start_idle_legs
 from machines.core import TABLES
 from machines.joint import JOINT, Joint
 from machines.leg_actions import try_again, withdraw
+from machines.session import read_now, reads_agree
 from machines.table import Row, State, Table
 from tests.tables import changed, without
+
+if TYPE_CHECKING:
+    from transitions import EventData
 
 
 def found(tables: Iterable[Table], rule: str) -> list[Finding]:
@@ -177,6 +184,76 @@ def test_a_bound_that_says_what_is_not_so_is_found(bound: str, text: str) -> Non
 # ---------------------------------------------------------------- the other rules
 
 
+def test_one_way_into_a_state_that_arms_none_of_its_timers_is_found() -> None:
+    def bare(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(actions=()) if row.trigger == "open" else row for row in rows]
+
+    assert [each.text for each in found(changed("session", bare), "deadline")] == [
+        "open: connecting > backoff: no timer of state backoff is armed after it; arm one"
+    ]
+
+
+@pytest.mark.parametrize("state", ["frozen", "preparing"])
+def test_a_timer_that_another_machine_arms_needs_a_row_too(state: str) -> None:
+    (text,) = [each.text for each in found(changed("close", without("budget", state)), "timer")]
+    assert text.startswith(f"state {state}: timer 'budget' may fire there, armed by order, ")
+
+
+def test_no_timer_fires_in_a_scenario_where_none_is_thought_to_be_armed(docs: Docs) -> None:
+    fired = re.compile(r"^ *[0-9.]+ +(\w+) +\S+ +(\w+) +(\w+)>\w+", re.MULTILINE)
+    armed = {machine.name: armed_in(machine) for machine in docs.machines}
+    seen: set[tuple[str, str, str]] = set()
+    for trace in (Path(__file__).parent / "scenarios").rglob("*.trace"):
+        seen.update(fired.findall(trace.read_text(encoding="utf-8")))
+    timers = [
+        (name, trigger, state)
+        for name, trigger, state in seen
+        if docs.machine(name).origins[trigger] == ("timer",)
+    ]
+    assert len(timers) > 15, "the scenarios let timers of every machine fire"
+    assert [each for each in timers if each[1] not in armed[each[0]][each[2]]] == []
+
+
+def test_a_row_behind_one_that_takes_all_it_would_is_found() -> None:
+    def narrowed(rows: tuple[Row, ...]) -> list[Row]:
+        first = next(row for row in rows if row.trigger == "truth" and row.guards)
+        at = rows.index(first) + 1
+        return [*rows[:at], first._replace(guard=(*first.guards, reads_agree)), *rows[at:]]
+
+    assert [each.text for each in found(changed("session", narrowed), "dead row")] == [
+        "truth: syncing > stays [was_asked_before and reads_agree]: never taken, for "
+        "truth: syncing > stays [was_asked_before] comes first; swap them"
+    ]
+
+
+def test_a_row_for_a_timer_that_is_never_armed_there_is_found() -> None:
+    def more(rows: tuple[Row, ...]) -> list[Row]:
+        return [*rows, Row("ask", "live", None, None, (read_now,))]
+
+    assert [each.text for each in found(changed("session", more), "dead row")] == [
+        "ask: live > stays: never taken, for nothing arms that timer there; take it out"
+    ]
+
+
+def test_a_message_that_no_row_takes_is_found() -> None:
+    texts = [each.text for each in found(changed("session", without("closed")), "every fact")]
+    assert texts == ["'closed', sent by LinkClosed, has no row in any state; add rows"]
+
+
+def test_a_message_that_is_the_name_of_a_timer_too_needs_its_rows() -> None:
+    def nudge(e: EventData) -> None:
+        """Let the retry come at once."""
+        e.args[1].tell(e.model, "retry")
+
+    def nudged(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(actions=(nudge,)) if row.trigger == "retry_asked" else row for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("leg", nudged), "every fact")]
+    assert "'retry' has no row in state market; say what it means there" in texts
+
+
 def test_a_trigger_that_nobody_sends_is_found() -> None:
     def more(rows: tuple[Row, ...]) -> list[Row]:
         return [*rows, *(row._replace(trigger="hope") for row in rows if row.trigger == "halt")]
@@ -228,7 +305,8 @@ def test_a_deadline_that_names_no_key_is_found() -> None:
 
 def test_every_rule_is_tested_here_and_says_what_it_makes_sure_of() -> None:
     assert list(RULES) == [
-        "well-formed", "deadline", "timer", "sender", "every fact", "way out", "bound", "joint",
+        "well-formed", "deadline", "timer", "dead row", "sender", "every fact", "way out", "bound",
+        "joint",
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc, describe
 from engine.diagrams.keys import by_short, named_in
 from engine.diagrams.loops import doubts, unbounded
-from engine.diagrams.timers import armed_in, tags_of
+from engine.diagrams.timers import Armed, armed_in, awaited_after
 from machines.joint import DOING, JOINT, STANDING, Joint
 from machines.table import Table, check
 
@@ -29,8 +29,9 @@ class Finding(NamedTuple):
 #: What each rule makes sure of; the report prints it where nothing was found.
 RULES = {
     "well-formed": "every state is reachable and has a meaning; guards end with an unguarded row",
-    "deadline": "every stay that has to end names its timers, which are armed and have a row",
+    "deadline": "every stay that has to end names its timers; each has a row, each way in arms one",
     "timer": "no timer can fire in a state without a row for it",
+    "dead row": "no row stands behind one that takes all it would, or waits for an unarmed timer",
     "sender": "every trigger is sent by a fact, a timer or another machine",
     "every fact": "every message and fact has a row in every state",
     "way out": "a terminal state can be reached from every state",
@@ -46,8 +47,10 @@ def lint(tables: Iterable[Table], joint: Iterable[Joint] = JOINT) -> list[Findin
     found: list[Finding] = []
     for table, machine in zip(chosen, docs.machines, strict=True):
         found += [Finding(table.name, "well-formed", text) for text in check(table, table.model)]
-        found += _deadlines(machine)
-        found += _timers(machine)
+        armed = armed_in(machine)
+        found += _deadlines(machine, armed)
+        found += _timers(machine, armed)
+        found += _dead(machine, armed)
         found += _senders(machine)
         found += _missing(machine)
         found += _no_way_out(machine)
@@ -67,8 +70,7 @@ def named(row: RowDoc) -> str:
 # ---------------------------------------------------------------- time
 
 
-def _deadlines(machine: MachineDoc) -> Iterable[Finding]:
-    armed = armed_in(machine)
+def _deadlines(machine: MachineDoc, armed: Armed) -> Iterable[Finding]:
     for state in machine.states:
         rows = {row.trigger for row in machine.rows if row.source == state.name}
         for tag, length in state.timers:
@@ -90,17 +92,40 @@ def _deadlines(machine: MachineDoc) -> Iterable[Finding]:
                     f"state {state.name}: timer {tag!r} may be armed there; name it in `deadline`"
                 )
                 yield Finding(machine.name, "deadline", text)
+    for row in machine.rows:
+        state = machine.state(row.target)
+        tags = {tag for tag, _ in state.timers}
+        if state.unbounded or not tags & set(armed[state.name]):
+            continue
+        if not tags & awaited_after(machine, row, armed):
+            text = f"{named(row)}: no timer of state {state.name} is armed after it; arm one"
+            yield Finding(machine.name, "deadline", text)
 
 
-def _timers(machine: MachineDoc) -> Iterable[Finding]:
-    for state, tags in armed_in(machine).items():
+def _timers(machine: MachineDoc, armed: Armed) -> Iterable[Finding]:
+    for state, tags in armed.items():
         for tag, by in tags.items():
             if not any(row.source == state and row.trigger == tag for row in machine.rows):
-                text = f"state {state}: timer {tag!r} may fire there, armed by {named(by)}"
+                who = by if isinstance(by, str) else named(by)
+                text = f"state {state}: timer {tag!r} may fire there, armed by {who}"
                 yield Finding(machine.name, "timer", f"{text}; stop it on the way, or add a row")
 
 
 # ---------------------------------------------------------------- rows
+
+
+def _dead(machine: MachineDoc, armed: Armed) -> Iterable[Finding]:
+    groups: dict[tuple[str, str], list[RowDoc]] = {}
+    for row in machine.rows:
+        before = groups.setdefault((row.trigger, row.source), [])
+        for other in before:
+            if other.guards and set(other.guards) < set(row.guards):
+                text = f"{named(row)}: never taken, for {named(other)} comes first; swap them"
+                yield Finding(machine.name, "dead row", text)
+        before.append(row)
+        if machine.origins[row.trigger] == ("timer",) and row.trigger not in armed[row.source]:
+            text = f"{named(row)}: never taken, for nothing arms that timer there; take it out"
+            yield Finding(machine.name, "dead row", text)
 
 
 def _senders(machine: MachineDoc) -> Iterable[Finding]:
@@ -111,11 +136,14 @@ def _senders(machine: MachineDoc) -> Iterable[Finding]:
 
 
 def _missing(machine: MachineDoc) -> Iterable[Finding]:
-    tags = tags_of(machine)
-    for trigger in machine.origins:
-        if trigger in tags:
+    for trigger, origins in machine.origins.items():
+        if set(origins) <= {"timer"}:
             continue
         sources = {row.source for row in machine.rows if row.trigger == trigger}
+        if not sources:
+            text = f"{trigger!r}, sent by {', '.join(origins)}, has no row in any state; add rows"
+            yield Finding(machine.name, "every fact", text)
+            continue
         for state in machine.states:
             if state.name not in sources:
                 text = f"{trigger!r} has no row in state {state.name}; say what it means there"
