@@ -16,12 +16,16 @@ from machines.close_actions import start_idle_legs
 from machines.core import TABLES
 from machines.joint import JOINT, Joint
 from machines.leg_actions import try_again, withdraw
+from machines.policy.escalating import STUCK
 from machines.session import read_now, reads_agree
 from machines.table import Row, State, Table
+from machines.types import AGGRESSIVE, PASSIVE
 from tests.tables import changed, without
 
 if TYPE_CHECKING:
     from transitions import EventData
+
+    from machines.leg_model import Leg
 
 
 def found(tables: Iterable[Table], rule: str) -> list[Finding]:
@@ -254,6 +258,28 @@ def test_a_message_that_is_the_name_of_a_timer_too_needs_its_rows() -> None:
     assert "'retry' has no row in state market; say what it means there" in texts
 
 
+def test_a_state_that_only_a_person_could_bring_to_an_end_is_found() -> None:
+    def never(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(dest=None)
+            if (row.trigger, row.dest) == ("evidence", "reconciled")
+            else row
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("close", never), "way out")]
+    assert "only a person leads from reconciling to a terminal state; add a way out" in texts
+    assert not any("from frozen" in text for text in texts), "that one awaits a person"
+
+
+def test_a_trap_in_a_machine_without_an_end_is_found() -> None:
+    def trap(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(dest=None) if row.source == "backoff" else row for row in rows]
+
+    texts = [each.text for each in found(changed("session", trap), "way out")]
+    assert "the first state cannot be reached from backoff; add a way out" in texts
+
+
 def test_a_trigger_that_nobody_sends_is_found() -> None:
     def more(rows: tuple[Row, ...]) -> list[Row]:
         return [*rows, *(row._replace(trigger="hope") for row in rows if row.trigger == "halt")]
@@ -277,20 +303,42 @@ def test_a_state_without_a_way_to_an_end_is_found() -> None:
         ]
 
     texts = [each.text for each in found(changed("close", trap), "way out")]
-    assert texts == ["no terminal state can be reached from frozen; add a way out"]
+    assert texts == ["a terminal state cannot be reached from frozen; add a way out"]
 
 
 def test_a_pair_of_legs_without_a_rule_is_found() -> None:
     short = [rule for rule in JOINT if rule.a != "liquidated"]
     texts = [each.text for each in lint(TABLES.values(), short) if each.rule == "joint"]
     assert len(texts) == 3
-    assert texts[0] == "no rule for a leg that is liquidated beside one that is passive; add one"
+    assert "no rule for a leg that is liquidated beside one that is passive; add one" in texts
 
 
 def test_two_rules_for_one_pair_of_legs_are_found() -> None:
     twice = [*JOINT, Joint("ended", "passive", None, "patience")]
     texts = [each.text for each in lint(TABLES.values(), twice) if each.rule == "joint"]
-    assert texts == ["two rules say different things of (ended, passive); keep one"]
+    assert texts == ["two rules for the pair (ended, passive); keep one"]
+    again = [each.text for each in lint(TABLES.values(), [*JOINT, JOINT[0]])]
+    assert again == texts, "one that says the same is dead"
+
+
+@pytest.mark.parametrize("rung", [PASSIVE, AGGRESSIVE, STUCK])
+def test_a_rule_that_asks_a_leg_for_no_higher_rung_is_found(rung: int) -> None:
+    rules = [rule._replace(rung=rung) if rule.b == "market" else rule for rule in JOINT]
+    texts = [each.text for each in lint(TABLES.values(), rules)]
+    assert len(texts) == 1
+    assert texts[0].startswith("(liquidated, market) asks for a rung that is not above it")
+
+
+def test_what_a_leg_does_is_read_from_the_code_that_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def says_more(leg: Leg) -> str:
+        return "lost" if leg.held else "working"
+
+    monkeypatch.setattr("engine.diagrams.lint.doing", says_more)
+    texts = [each.text for each in lint(TABLES.values())]
+    assert "no rule for a leg that is lost beside one that is passive; add one" in texts
+    assert "(absent, passive) is no pair that can occur" in texts
 
 
 def test_a_deadline_that_names_no_key_is_found() -> None:

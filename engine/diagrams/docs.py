@@ -240,13 +240,14 @@ def _joint(module: Any) -> list[JointDoc]:
     return [
         JointDoc(a, b, "" if rule.rung is None else rungs[rule.rung], rule.why)
         for rule in module.JOINT
-        for a in _each(rule.a)
-        for b in _each(rule.b)
+        for a in words(rule.a)
+        for b in words(rule.b)
     ]
 
 
-def _each(words: str | tuple[str, ...]) -> tuple[str, ...]:
-    return words if isinstance(words, tuple) else (words,)
+def words(side: str | tuple[str, ...]) -> tuple[str, ...]:
+    """What one side of a joint rule stands for."""
+    return side if isinstance(side, tuple) else (side,)
 
 
 # ---------------------------------------------------------------- who sends what

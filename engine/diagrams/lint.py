@@ -1,21 +1,25 @@
 """Static checks of the transition tables, beyond what a table refuses at import.
 
-Each rule looks at the rows alone, over all states and all orders of facts, so what it says holds
-for every run. A finding names the machine, the rule and what to do about it. It must not run a
-machine; that is done, over all interleavings of small worlds, by `engine.simulation.explore`.
+Each rule looks at the rows and at the source of what they name, over all states and all orders of
+facts, so what it says holds for every run. A finding names the machine, the rule and what to do
+about it. It must not run a machine; that is done, over all interleavings of small worlds, by
+`engine.simulation.explore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import NamedTuple
 
-from engine.diagrams.docs import Docs, MachineDoc, RowDoc, describe
+from engine.diagrams.docs import Docs, MachineDoc, RowDoc, describe, words
 from engine.diagrams.keys import by_short, named_in
-from engine.diagrams.loops import doubts, unbounded
+from engine.diagrams.loops import PEOPLE, doubts, unbounded
+from engine.diagrams.reading import Reader
 from engine.diagrams.timers import Armed, armed_in, awaited_after
-from machines.joint import DOING, JOINT, STANDING, Joint
+from machines.joint import JOINT, Joint, doing, standing
 from machines.table import Table, check
+from machines.types import AGGRESSIVE, MARKET, PASSIVE
 
 
 class Finding(NamedTuple):
@@ -34,10 +38,17 @@ RULES = {
     "dead row": "no row stands behind one that takes all it would, or waits for an unarmed timer",
     "sender": "every trigger is sent by a fact, a timer or another machine",
     "every fact": "every message and fact has a row in every state",
-    "way out": "a terminal state can be reached from every state",
-    "bound": "no loop without a bound",
-    "joint": "every pair of what two legs do is covered by a joint rule",
+    "way out": "rows lead from every state to an end, or to the start of a machine that has none, "
+    "without a person unless the state awaits one",
+    "bound": "no loop without a bound: a count, a pace, or a person, venue or caller for each turn",
+    "joint": "every pair of what two legs do has one rule, asking for a higher rung or for none",
 }
+
+#: Who sends what no machine and no venue would send by itself: people, a start, a bug of ours.
+BY_HAND = {*PEOPLE, "a defect of ours"}
+
+#: The rung on which a leg is that stands so; one that has ended has none to go to.
+RUNG_OF = {"passive": PASSIVE, "aggressive": AGGRESSIVE, "market": MARKET}
 
 
 def lint(tables: Iterable[Table], joint: Iterable[Joint] = JOINT) -> list[Finding]:
@@ -151,19 +162,29 @@ def _missing(machine: MachineDoc) -> Iterable[Finding]:
 
 
 def _no_way_out(machine: MachineDoc) -> Iterable[Finding]:
-    ends = {state.name for state in machine.states if state.terminal}
-    if not ends:
-        return
+    ends = {state.name for state in machine.states if state.terminal} or {machine.initial}
+    goal = "the first state" if machine.initial in ends else "a terminal state"
+    by_itself = [row for row in machine.rows if not set(machine.origins[row.trigger]) <= BY_HAND]
+    moved = {row.source for row in by_itself if row.moves}
+    able, alone = _leading_to(ends, machine.rows), _leading_to(ends, by_itself)
+    for state in machine.states:
+        if state.name not in able:
+            text = f"{goal} cannot be reached from {state.name}; add a way out"
+            yield Finding(machine.name, "way out", text)
+        elif state.name not in alone and state.name in moved:
+            text = f"only a person leads from {state.name} to {goal}; add a way out"
+            yield Finding(machine.name, "way out", text)
+
+
+def _leading_to(ends: set[str], rows: Iterable[RowDoc]) -> set[str]:
+    """The states from which one of the ends can be reached by these rows."""
     reached = set(ends)
     grew = True
     while grew:
-        more = {row.source for row in machine.rows if row.target in reached} - reached
+        more = {row.source for row in rows if row.target in reached} - reached
         grew = bool(more)
         reached |= more
-    for state in machine.states:
-        if state.name not in reached:
-            text = f"no terminal state can be reached from {state.name}; add a way out"
-            yield Finding(machine.name, "way out", text)
+    return reached
 
 
 def _loops(docs: Docs, machine: MachineDoc) -> Iterable[Finding]:
@@ -181,18 +202,26 @@ def _loops(docs: Docs, machine: MachineDoc) -> Iterable[Finding]:
 
 
 def _uncovered(joint: Iterable[Joint]) -> Iterable[Finding]:
-    seen: dict[tuple[str, str], Any] = {}
+    seen: set[tuple[str, str]] = set()
+    can_do, can_stand = _words(doing), _words(standing)
     for rule in joint:
-        for a in rule.a if isinstance(rule.a, tuple) else (rule.a,):
-            for b in rule.b if isinstance(rule.b, tuple) else (rule.b,):
-                if (a, b) in seen and seen[a, b] != rule.rung:
-                    text = f"two rules say different things of ({a}, {b}); keep one"
-                    yield Finding("joint", "joint", text)
-                if a not in DOING or b not in STANDING:
-                    yield Finding("joint", "joint", f"({a}, {b}) is no pair that can occur")
-                seen.setdefault((a, b), rule.rung)
-    for a in DOING:
-        for b in STANDING:
-            if (a, b) not in seen:
-                text = f"no rule for a leg that is {a} beside one that is {b}; add one"
+        for a, b in product(words(rule.a), words(rule.b)):
+            if (a, b) in seen:
+                yield Finding("joint", "joint", f"two rules for the pair ({a}, {b}); keep one")
+            seen.add((a, b))
+            if a not in can_do or b not in can_stand:
+                yield Finding("joint", "joint", f"({a}, {b}) is no pair that can occur")
+            elif rule.rung is not None and not RUNG_OF.get(b, MARKET) < rule.rung <= MARKET:
+                text = (
+                    f"({a}, {b}) asks for a rung that is not above it; ask for a higher one or none"
+                )
                 yield Finding("joint", "joint", text)
+    for a, b in product(can_do, can_stand):
+        if (a, b) not in seen:
+            text = f"no rule for a leg that is {a} beside one that is {b}; add one"
+            yield Finding("joint", "joint", text)
+
+
+def _words(function: Callable[..., str]) -> tuple[str, ...]:
+    """Every word that a function of the joint table may return, as its code has it."""
+    return Reader({}, (), ()).constants(function)

@@ -102,6 +102,10 @@ class Reader:
         self._follow(function, list(arguments), {}, True)
         return Found(tuple(self._effects), tuple(self._read), tuple(self._followed))
 
+    def constants(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """The constants that a function may return; none when it may return anything else."""
+        return self._follow(function, [], {}, True).consts
+
     # ------------------------------------------------------------ calls
 
     def _follow(
