@@ -56,6 +56,24 @@ def test_a_deadline_removed_from_a_state_is_found() -> None:
     assert texts == ["state passive_limit: neither deadline nor reason to have none"]
 
 
+def test_a_deadline_left_out_beside_a_reason_to_have_none_is_found() -> None:
+    def bare(states: dict[str, State]) -> dict[str, State]:
+        states["live"] = states["live"]._replace(deadline="")
+        return states
+
+    texts = [each.text for each in found(changed("session", states=bare), "deadline")]
+    assert texts == ["state live: timer 'stable' may be armed there; name it in `deadline`"]
+
+
+def test_an_end_that_a_timer_ends_is_found() -> None:
+    def ended(states: dict[str, State]) -> dict[str, State]:
+        states["stuck"] = states["stuck"]._replace(terminal=True)
+        return states
+
+    texts = [each.text for each in found(changed("leg", states=ended), "deadline")]
+    assert texts == ["state stuck: its timer 'retry' runs, though it is an end"]
+
+
 def test_a_deadline_whose_row_is_gone_is_found() -> None:
     cut = changed("leg", without("deadline", "aggressive_limit"))
     assert [each.text for each in found(cut, "deadline")] == [
@@ -341,14 +359,15 @@ def test_what_a_leg_does_is_read_from_the_code_that_says_it(
     assert "(absent, passive) is no pair that can occur" in texts
 
 
-def test_a_deadline_that_names_no_key_is_found() -> None:
+@pytest.mark.parametrize("length", ["stuck_retri_s", ""])
+def test_a_deadline_that_names_no_key_is_found(length: str) -> None:
     def misspelt(states: dict[str, State]) -> dict[str, State]:
-        states["stuck"] = states["stuck"]._replace(deadline="retry: stuck_retri_s")
+        states["stuck"] = states["stuck"]._replace(deadline=f"retry: {length}")
         return states
 
     texts = [each.text for each in found(changed("leg", states=misspelt), "deadline")]
     assert len(texts) == 1
-    assert "lasts 'stuck_retri_s', which names no key" in texts[0]
+    assert f"lasts {length!r}, which names no key" in texts[0]
 
 
 def test_every_rule_is_tested_here_and_says_what_it_makes_sure_of() -> None:

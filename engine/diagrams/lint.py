@@ -78,6 +78,12 @@ def named(row: RowDoc) -> str:
     return f"{row.trigger}: {row.source} > {dest}" + (f" [{guards}]" if guards else "")
 
 
+def acts(machine: MachineDoc, row: RowDoc) -> bool:
+    """Whether a row changes anything at all."""
+    calls = [call for name in row.actions for call in machine.callbacks[name].calls]
+    return row.moves or any(machine.code[call] != "pass" for call in calls)
+
+
 # ---------------------------------------------------------------- time
 
 
@@ -91,12 +97,12 @@ def _deadlines(machine: MachineDoc, armed: Armed) -> Iterable[Finding]:
             if tag not in armed[state.name]:
                 text = f"{where} is armed on no way into it; arm it, or take it out of `deadline`"
                 yield Finding(machine.name, "deadline", text)
-            if "_" in length and not named_in(length):
+            if not length or ("_" in length and not named_in(length)):
                 text = f"{where} lasts {length!r}, which names no key of the configuration"
                 yield Finding(machine.name, "deadline", f"{text} ({', '.join(by_short())})")
-        acted_on = {
-            r.trigger for r in machine.rows if r.source == state.name and machine.effects(r)
-        }
+            if state.terminal:
+                yield Finding(machine.name, "deadline", f"{where} runs, though it is an end")
+        acted_on = {r.trigger for r in machine.rows if r.source == state.name and acts(machine, r)}
         for tag in armed[state.name]:
             if tag in acted_on and tag not in dict(state.timers):
                 text = (
