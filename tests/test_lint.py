@@ -193,6 +193,8 @@ def test_a_maximum_that_nothing_counts_towards_is_no_bound(
         ("never", "names no configuration key"),
         ("person: one per halt", "bound 'person' does not hold"),
         ("venue: one per report", "bound 'venue' does not hold"),
+        ("caller: one per request", "bound 'caller' does not hold"),
+        ("fills: what remains only shrinks", "bound 'fills' does not hold"),
     ],
 )
 def test_a_bound_that_says_what_is_not_so_is_found(bound: str, text: str) -> None:

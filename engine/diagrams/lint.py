@@ -32,8 +32,8 @@ class Finding(NamedTuple):
 
 #: What each rule makes sure of; the report prints it where nothing was found.
 RULES = {
-    "well-formed": "every state is reachable and has a meaning; guards end with an unguarded row",
-    "deadline": "every stay that has to end names its timers; each has a row, each way in arms one",
+    "well-formed": "every state is reachable and has a meaning; guards leave no case out",
+    "deadline": "a stay that has to end names its timers; all have rows, each way in may arm one",
     "timer": "no timer can fire in a state without a row for it",
     "dead row": "no row stands behind one that takes all it would, or waits for an unarmed timer",
     "sender": "every trigger is sent by a fact, a timer or another machine",
@@ -195,7 +195,7 @@ def _leading_to(ends: set[str], rows: Iterable[RowDoc]) -> set[str]:
 
 def _loops(docs: Docs, machine: MachineDoc) -> Iterable[Finding]:
     for row in machine.rows:
-        for text in doubts(machine, row):
+        for text in doubts(docs, machine, row):
             yield Finding(machine.name, "bound", f"{named(row)}: {text}")
     for loop in unbounded(docs, machine):
         shown = "; ".join(named(row) for row in loop[:4])

@@ -133,7 +133,7 @@ def _set_back(code: str) -> frozenset[str]:
 # ---------------------------------------------------------------- what a row says of itself
 
 
-def doubts(machine: MachineDoc, row: RowDoc) -> list[str]:
+def doubts(docs: Docs, machine: MachineDoc, row: RowDoc) -> list[str]:
     """What is wrong with what a row says about its bound."""
     if not row.bound:
         return []
@@ -148,21 +148,18 @@ def doubts(machine: MachineDoc, row: RowDoc) -> list[str]:
     if word not in KINDS:
         return [f"bound {word!r} is none of {_kinds()}"]
     origins = machine.origins.get(row.trigger, ())
-    others = [each for each in origins if each.islower() and each != machine.name]
+    others = {each.name for each in docs.machines if each is not machine} & set(origins)
+    # A person's request to try again reaches a leg through its close, under the same name.
     holds = {
+        "fills": bool(others or _VENUES & set(origins)),
         "paced": "timer" in origins or any(e.kind == "arm" for e in machine.effects(row)),
-        "person": bool(PEOPLE & set(origins)) or _told_by(others, "retry_asked", row),
+        "person": bool(PEOPLE & set(origins)) or bool(others and row.trigger == "retry_asked"),
         "venue": bool(_VENUES & set(origins)),
         "caller": bool(others),
     }
     if not holds.get(word, True):
         return [f"bound {word!r} does not hold: {row.trigger} comes from {', '.join(origins)}"]
     return []
-
-
-def _told_by(others: Iterable[str], trigger: str, row: RowDoc) -> bool:
-    """A person's request that another machine passes on under the same name."""
-    return row.trigger == trigger and bool(list(others))
 
 
 def _kinds() -> str:
