@@ -264,6 +264,11 @@ def test_a_message_that_no_row_takes_is_found() -> None:
     assert texts == ["'closed', sent by LinkClosed, has no row in any state; add rows"]
 
 
+def test_a_message_whose_name_is_put_together_needs_its_rows_as_well() -> None:
+    texts = [each.text for each in found(changed("order", without("place_lost")), "every fact")]
+    assert texts == ["'place_lost', sent by CallLost, has no row in any state; add rows"]
+
+
 def test_a_message_that_is_the_name_of_a_timer_too_needs_its_rows() -> None:
     def nudge(e: EventData) -> None:
         """Let the retry come at once."""

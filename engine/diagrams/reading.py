@@ -11,6 +11,7 @@ import ast
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import product
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -22,12 +23,21 @@ from engine.diagrams.source import (
     may_leave,
     merged,
     narrowed,
-    pattern,
+    patterns,
     source_of,
     statements,
     taken,
 )
-from engine.diagrams.values import UNKNOWN, Value, bound, constant, kind_of, named, union
+from engine.diagrams.values import (
+    UNKNOWN,
+    Value,
+    bound,
+    constant,
+    kind_of,
+    literals,
+    named,
+    union,
+)
 
 #: What a chain of calls may be long at the most; the machines' own are shorter than ten.
 DEPTH_MAX = 40
@@ -269,7 +279,7 @@ class Reader:
             case ast.Dict(keys=keys):
                 return Value(items=tuple(parts[len([key for key in keys if key]) :]))
             case ast.JoinedStr():
-                return constant("".join(map(pattern, parts)))
+                return Value("str", tuple(map("".join, product(*map(patterns, parts)))))
             case ast.FormattedValue():
                 return parts[0]
         return UNKNOWN
@@ -340,7 +350,7 @@ class Reader:
         for each in cls.__mro__:
             annotations = inspect.get_annotations(each)
             if name in annotations:
-                return Value(kind_of(annotations[name]))
+                return Value(kind_of(annotations[name]), literals(annotations[name]))
         if cls.__name__ not in self.fields:
             self.fields[cls.__name__] = {}
             init = inspect.getattr_static(cls, "__init__", None)
