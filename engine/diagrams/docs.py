@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -145,7 +146,7 @@ class Docs(Struct, frozen=True):
 def describe(tables: Iterable[Any] | None = None) -> Docs:
     """Describe the running tables, or others in their place."""
     core = importlib.import_module("machines.core")
-    reader = Reader(_classes(), _commands(), SETTINGS)
+    reader = _reader()
     if tables is None:
         chosen = [(table, model.__name__) for model, table in core.TABLES.items()]
     else:
@@ -157,6 +158,12 @@ def describe(tables: Iterable[Any] | None = None) -> Docs:
         tuple(_with_origins(machine, origins, _armers(bare, outside)) for machine in bare),
         tuple(_joint(importlib.import_module("machines.joint"))),
     )
+
+
+@cache
+def _reader() -> Reader:
+    """One for all descriptions: what a function may do does not change while a process runs."""
+    return Reader(_classes(), _commands(), SETTINGS)
 
 
 def _classes() -> dict[str, type]:

@@ -103,14 +103,19 @@ class Reader:
         self._read: dict[tuple[str, str], None] = {}
         self._stack: list[tuple[Any, ...]] = []
         self._followed: dict[FunctionType, None] = {}
+        self._known: dict[tuple[Any, ...], Found] = {}
 
     # ------------------------------------------------------------ the interface
 
     def read(self, function: Callable[..., Any], *arguments: Value) -> Found:
         """Follow a function called with these arguments; what is left out is known by its type."""
-        self._effects, self._read, self._followed = [], {}, {}
-        self._follow(function, list(arguments), {}, True)
-        return Found(tuple(self._effects), tuple(self._read), tuple(self._followed))
+        key = (function, arguments)
+        if key not in self._known:
+            self._effects, self._read, self._followed = [], {}, {}
+            self._follow(function, list(arguments), {}, True)
+            found = Found(tuple(self._effects), tuple(self._read), tuple(self._followed))
+            self._known[key] = found
+        return self._known[key]
 
     def constants(self, function: Callable[..., Any]) -> tuple[Any, ...]:
         """The constants that a function may return; none when it may return anything else."""
