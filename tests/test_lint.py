@@ -242,11 +242,17 @@ def test_a_row_behind_one_that_takes_all_it_would_is_found() -> None:
     def narrowed(rows: tuple[Row, ...]) -> list[Row]:
         first = next(row for row in rows if row.trigger == "truth" and row.guards)
         at = rows.index(first) + 1
-        return [*rows[:at], first._replace(guard=(*first.guards, reads_agree)), *rows[at:]]
+        both = [first._replace(guard=(*first.guards, reads_agree))]
+        both.append(first._replace(guard=(reads_agree, *first.guards)))
+        return [*rows[:at], *both, *rows[at:]]
 
+    wide = "truth: syncing > stays [was_asked_before]"
+    narrow = "truth: syncing > stays [was_asked_before and reads_agree]"
+    turned = "truth: syncing > stays [reads_agree and was_asked_before]"
     assert [each.text for each in found(changed("session", narrowed), "dead row")] == [
-        "truth: syncing > stays [was_asked_before and reads_agree]: never taken, for "
-        "truth: syncing > stays [was_asked_before] comes first; swap them"
+        f"{narrow}: never taken, for {wide} comes first",
+        f"{turned}: never taken, for {wide} comes first",
+        f"{turned}: never taken, for {narrow} comes first",
     ]
 
 
