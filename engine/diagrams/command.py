@@ -297,10 +297,11 @@ def _explored(world: World) -> bool:
     found = Explorer(world, _so_far if sys.stderr.isatty() else None).run()
     spent = time.process_time() - started
     sys.stdout.write(
-        f"{'FAILED' if found.violations else 'ok':6} small world: {found.states} joint states of "
-        f"close, legs and orders, {found.steps} facts taken in {spent:.0f} s: every interleaving "
-        f"of {world.facts} facts, {world.lots} lots, {world.orders} orders a leg, "
-        f"{'with' if world.person else 'without'} a person at the keys\n"
+        f"{'FAILED' if found.violations else 'ok':6} small world: no invariant breaks in "
+        f"{found.states} joint states of close, legs and orders, {found.steps} facts taken in "
+        f"{spent:.0f} s: every interleaving of at most {world.facts} facts, {world.lots} lots, "
+        f"{world.orders} orders a leg, {'with' if world.person else 'without'} a person at the "
+        "keys\n"
     )
     sys.stdout.flush()
     shortest: dict[str, Violation] = {}

@@ -33,14 +33,14 @@ class Finding(NamedTuple):
 #: What each rule makes sure of; the report prints it where nothing was found.
 RULES = {
     "well-formed": "every state is reachable and has a meaning; guards leave no case out",
-    "deadline": "a stay that has to end names its timers; all have rows, each way in may arm one",
+    "deadline": "a stay that has to end names its timers; each has a row, no way in arms none",
     "timer": "no timer can fire in a state without a row for it",
     "dead row": "no row stands behind one that takes all it would, or waits for an unarmed timer",
     "sender": "every trigger is sent by a fact, a timer or another machine",
     "every fact": "every message and fact has a row in every state",
     "way out": "rows lead from every state to an end, or to the start of a machine that has none, "
     "without a person unless the state awaits one",
-    "bound": "no loop without a bound: a count, a pace, or a person, venue or caller for each turn",
+    "bound": "every loop is counted up to a maximum, or a row of it says what each turn waits for",
     "joint": "every pair of what two legs do has one rule, asking for a higher rung or for none",
 }
 
