@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.diagrams.docs import Docs
 from engine.diagrams.lint import RULES, Finding, lint
 from engine.diagrams.timers import armed_in
+from machines.close_actions import start_idle_legs
 from machines.core import TABLES
 from machines.joint import JOINT, Joint
-from machines.leg_actions import withdraw
+from machines.leg_actions import try_again, withdraw
+from machines.policy.escalating import STUCK
+from machines.session import read_now, reads_agree
 from machines.table import Row, State, Table
+from machines.types import AGGRESSIVE, PASSIVE
 from tests.tables import changed, without
+
+if TYPE_CHECKING:
+    from transitions import EventData
+
+    from machines.leg_model import Leg
 
 
 def found(tables: Iterable[Table], rule: str) -> list[Finding]:
@@ -42,6 +54,24 @@ def test_a_deadline_removed_from_a_state_is_found() -> None:
 
     texts = [each.text for each in found(changed("leg", states=bare), "well-formed")]
     assert texts == ["state passive_limit: neither deadline nor reason to have none"]
+
+
+def test_a_deadline_left_out_beside_a_reason_to_have_none_is_found() -> None:
+    def bare(states: dict[str, State]) -> dict[str, State]:
+        states["live"] = states["live"]._replace(deadline="")
+        return states
+
+    texts = [each.text for each in found(changed("session", states=bare), "deadline")]
+    assert texts == ["state live: timer 'stable' may be armed there; name it in `deadline`"]
+
+
+def test_an_end_that_a_timer_ends_is_found() -> None:
+    def ended(states: dict[str, State]) -> dict[str, State]:
+        states["stuck"] = states["stuck"]._replace(terminal=True)
+        return states
+
+    texts = [each.text for each in found(changed("leg", states=ended), "deadline")]
+    assert texts == ["state stuck: its timer 'retry' runs, though it is an end"]
 
 
 def test_a_deadline_whose_row_is_gone_is_found() -> None:
@@ -124,6 +154,38 @@ def test_a_loop_whose_bound_is_taken_away_is_found() -> None:
     assert found(changed("leg", also), "bound")
 
 
+def test_a_retry_whose_count_begins_anew_at_each_turn_is_found() -> None:
+    def unbounded(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(bound="") if row.trigger == "retry" else row for row in rows]
+
+    (text,) = [each.text for each in found(changed("leg", unbounded), "bound")]
+    assert "retry: stuck > market" in text
+    assert "order_ended: market > stuck [attempts_are_spent]" in text
+
+
+@pytest.mark.parametrize(
+    ("machine", "counts", "instead", "row"),
+    [
+        ("close", "start_round", start_idle_legs, "evidence: reconciling > market"),
+        ("leg", "withdraw_for_requote", withdraw, "recheck: passive_limit > withdrawing"),
+        ("leg", "pause", try_again, "order_ended: passive_limit > stays"),
+    ],
+)
+def test_a_maximum_that_nothing_counts_towards_is_no_bound(
+    machine: str, counts: str, instead: Callable[..., None], row: str
+) -> None:
+    def uncounted(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(
+                actions=tuple(instead if a.__name__ == counts else a for a in row.actions),
+            )
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed(machine, uncounted), "bound")]
+    assert any(row in text for text in texts)
+
+
 @pytest.mark.parametrize(
     ("bound", "text"),
     [
@@ -131,6 +193,8 @@ def test_a_loop_whose_bound_is_taken_away_is_found() -> None:
         ("never", "names no configuration key"),
         ("person: one per halt", "bound 'person' does not hold"),
         ("venue: one per report", "bound 'venue' does not hold"),
+        ("caller: one per request", "bound 'caller' does not hold"),
+        ("fills: what remains only shrinks", "bound 'fills' does not hold"),
     ],
 )
 def test_a_bound_that_says_what_is_not_so_is_found(bound: str, text: str) -> None:
@@ -142,6 +206,109 @@ def test_a_bound_that_says_what_is_not_so_is_found(bound: str, text: str) -> Non
 
 
 # ---------------------------------------------------------------- the other rules
+
+
+def test_one_way_into_a_state_that_arms_none_of_its_timers_is_found() -> None:
+    def bare(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(actions=()) if row.trigger == "open" else row for row in rows]
+
+    assert [each.text for each in found(changed("session", bare), "deadline")] == [
+        "open: connecting > backoff: no timer of state backoff is armed after it; arm one"
+    ]
+
+
+@pytest.mark.parametrize("state", ["frozen", "preparing"])
+def test_a_timer_that_another_machine_arms_needs_a_row_too(state: str) -> None:
+    (text,) = [each.text for each in found(changed("close", without("budget", state)), "timer")]
+    assert text.startswith(f"state {state}: timer 'budget' may fire there, armed by order, ")
+
+
+def test_no_timer_fires_in_a_scenario_where_none_is_thought_to_be_armed(docs: Docs) -> None:
+    fired = re.compile(r"^ *[0-9.]+ +(\w+) +\S+ +(\w+) +(\w+)>\w+", re.MULTILINE)
+    armed = {machine.name: armed_in(machine) for machine in docs.machines}
+    seen: set[tuple[str, str, str]] = set()
+    for trace in (Path(__file__).parent / "scenarios").rglob("*.trace"):
+        seen.update(fired.findall(trace.read_text(encoding="utf-8")))
+    timers = [
+        (name, trigger, state)
+        for name, trigger, state in seen
+        if docs.machine(name).origins[trigger] == ("timer",)
+    ]
+    assert len(timers) > 15, "the scenarios let timers of every machine fire"
+    assert [each for each in timers if each[1] not in armed[each[0]][each[2]]] == []
+
+
+def test_a_row_behind_one_that_takes_all_it_would_is_found() -> None:
+    def narrowed(rows: tuple[Row, ...]) -> list[Row]:
+        first = next(row for row in rows if row.trigger == "truth" and row.guards)
+        at = rows.index(first) + 1
+        both = [first._replace(guard=(*first.guards, reads_agree))]
+        both.append(first._replace(guard=(reads_agree, *first.guards)))
+        return [*rows[:at], *both, *rows[at:]]
+
+    wide = "truth: syncing > stays [was_asked_before]"
+    narrow = "truth: syncing > stays [was_asked_before and reads_agree]"
+    turned = "truth: syncing > stays [reads_agree and was_asked_before]"
+    assert [each.text for each in found(changed("session", narrowed), "dead row")] == [
+        f"{narrow}: never taken, for {wide} comes first",
+        f"{turned}: never taken, for {wide} comes first",
+        f"{turned}: never taken, for {narrow} comes first",
+    ]
+
+
+def test_a_row_for_a_timer_that_is_never_armed_there_is_found() -> None:
+    def more(rows: tuple[Row, ...]) -> list[Row]:
+        return [*rows, Row("ask", "live", None, None, (read_now,))]
+
+    assert [each.text for each in found(changed("session", more), "dead row")] == [
+        "ask: live > stays: never taken, for nothing arms that timer there; take it out"
+    ]
+
+
+def test_a_message_that_no_row_takes_is_found() -> None:
+    texts = [each.text for each in found(changed("session", without("closed")), "every fact")]
+    assert texts == ["'closed', sent by LinkClosed, has no row in any state; add rows"]
+
+
+def test_a_message_whose_name_is_put_together_needs_its_rows_as_well() -> None:
+    texts = [each.text for each in found(changed("order", without("place_lost")), "every fact")]
+    assert texts == ["'place_lost', sent by CallLost, has no row in any state; add rows"]
+
+
+def test_a_message_that_is_the_name_of_a_timer_too_needs_its_rows() -> None:
+    def nudge(e: EventData) -> None:
+        """Let the retry come at once."""
+        e.args[1].tell(e.model, "retry")
+
+    def nudged(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(actions=(nudge,)) if row.trigger == "retry_asked" else row for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("leg", nudged), "every fact")]
+    assert "'retry' has no row in state market; say what it means there" in texts
+
+
+def test_a_state_that_only_a_person_could_bring_to_an_end_is_found() -> None:
+    def never(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(dest=None)
+            if (row.trigger, row.dest) == ("evidence", "reconciled")
+            else row
+            for row in rows
+        ]
+
+    texts = [each.text for each in found(changed("close", never), "way out")]
+    assert "only a person leads from reconciling to a terminal state; add a way out" in texts
+    assert not any("from frozen" in text for text in texts), "that one awaits a person"
+
+
+def test_a_trap_in_a_machine_without_an_end_is_found() -> None:
+    def trap(rows: tuple[Row, ...]) -> list[Row]:
+        return [row._replace(dest=None) if row.source == "backoff" else row for row in rows]
+
+    texts = [each.text for each in found(changed("session", trap), "way out")]
+    assert "the first state cannot be reached from backoff; add a way out" in texts
 
 
 def test_a_trigger_that_nobody_sends_is_found() -> None:
@@ -167,35 +334,59 @@ def test_a_state_without_a_way_to_an_end_is_found() -> None:
         ]
 
     texts = [each.text for each in found(changed("close", trap), "way out")]
-    assert texts == ["no terminal state can be reached from frozen; add a way out"]
+    assert texts == ["a terminal state cannot be reached from frozen; add a way out"]
 
 
 def test_a_pair_of_legs_without_a_rule_is_found() -> None:
     short = [rule for rule in JOINT if rule.a != "liquidated"]
     texts = [each.text for each in lint(TABLES.values(), short) if each.rule == "joint"]
     assert len(texts) == 3
-    assert texts[0] == "no rule for a leg that is liquidated beside one that is passive; add one"
+    assert "no rule for a leg that is liquidated beside one that is passive; add one" in texts
 
 
 def test_two_rules_for_one_pair_of_legs_are_found() -> None:
     twice = [*JOINT, Joint("ended", "passive", None, "patience")]
     texts = [each.text for each in lint(TABLES.values(), twice) if each.rule == "joint"]
-    assert texts == ["two rules say different things of (ended, passive); keep one"]
+    assert texts == ["two rules for the pair (ended, passive); keep one"]
+    again = [each.text for each in lint(TABLES.values(), [*JOINT, JOINT[0]])]
+    assert again == texts, "one that says the same is dead"
 
 
-def test_a_deadline_that_names_no_key_is_found() -> None:
+@pytest.mark.parametrize("rung", [PASSIVE, AGGRESSIVE, STUCK])
+def test_a_rule_that_asks_a_leg_for_no_higher_rung_is_found(rung: int) -> None:
+    rules = [rule._replace(rung=rung) if rule.b == "market" else rule for rule in JOINT]
+    texts = [each.text for each in lint(TABLES.values(), rules)]
+    assert len(texts) == 1
+    assert texts[0].startswith("(liquidated, market) asks for a rung that is not above it")
+
+
+def test_what_a_leg_does_is_read_from_the_code_that_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def says_more(leg: Leg) -> str:
+        return "lost" if leg.held else "working"
+
+    monkeypatch.setattr("engine.diagrams.lint.doing", says_more)
+    texts = [each.text for each in lint(TABLES.values())]
+    assert "no rule for a leg that is lost beside one that is passive; add one" in texts
+    assert "(absent, passive) is no pair that can occur" in texts
+
+
+@pytest.mark.parametrize("length", ["stuck_retri_s", ""])
+def test_a_deadline_that_names_no_key_is_found(length: str) -> None:
     def misspelt(states: dict[str, State]) -> dict[str, State]:
-        states["stuck"] = states["stuck"]._replace(deadline="retry: stuck_retri_s")
+        states["stuck"] = states["stuck"]._replace(deadline=f"retry: {length}")
         return states
 
     texts = [each.text for each in found(changed("leg", states=misspelt), "deadline")]
     assert len(texts) == 1
-    assert "lasts 'stuck_retri_s', which names no key" in texts[0]
+    assert f"lasts {length!r}, which names no key" in texts[0]
 
 
 def test_every_rule_is_tested_here_and_says_what_it_makes_sure_of() -> None:
     assert list(RULES) == [
-        "well-formed", "deadline", "timer", "sender", "every fact", "way out", "bound", "joint",
+        "well-formed", "deadline", "timer", "dead row", "sender", "every fact", "way out", "bound",
+        "joint",
     ]  # fmt: skip
 
 

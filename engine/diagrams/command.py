@@ -384,10 +384,11 @@ def _explored(world: World) -> bool:
     found = Explorer(world, _so_far if sys.stderr.isatty() else None).run()
     spent = time.process_time() - started
     sys.stdout.write(
-        f"{'FAILED' if found.violations else 'ok':6} small world: {found.states} joint states of "
-        f"close, legs and orders, {found.steps} facts taken in {spent:.0f} s: every interleaving "
-        f"of {world.facts} facts, {world.lots} lots, {world.orders} orders a leg, "
-        f"{'with' if world.person else 'without'} a person at the keys\n"
+        f"{'FAILED' if found.violations else 'ok':6} small world: no invariant breaks in "
+        f"{found.states} joint states of close, legs and orders, {found.steps} facts taken in "
+        f"{spent:.0f} s: every interleaving of at most {world.facts} facts, {world.lots} lots, "
+        f"{world.orders} orders a leg, {'with' if world.person else 'without'} a person at the "
+        "keys\n"
     )
     sys.stdout.flush()
     shortest: dict[str, Violation] = {}
@@ -424,7 +425,7 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
     for change in changes.machines:
         if not change:
             continue
-        sides = [_named(each, change.name) for each in (before, docs)]
+        sides = [compare.named(each, change.name) for each in (before, docs)]
         both = compare.both(*sides)
         arrows = _arrows(both, wanted)
         look = compare.overlay(change, both, arrows, wanted.against)
@@ -436,10 +437,6 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
     # Beside the text, which is made to be put into a request for review.
     sys.stderr.write(f"{written} {'file' if written == 1 else 'files'} written to {wanted.out}\n")
     return 0
-
-
-def _named(docs: Docs, name: str) -> MachineDoc | None:
-    return next((machine for machine in docs.machines if machine.name == name), None)
 
 
 def _chosen_there(docs: Docs, names: Sequence[str]) -> Docs:

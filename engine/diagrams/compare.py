@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from engine.diagrams.arrows import Arrow
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc, StateDoc
 from engine.diagrams.graphs import Look, Overlay
 from engine.diagrams.pages import in_words
+
+Doc = TypeVar("Doc", RowDoc, StateDoc)
 
 ADDED, REMOVED, CHANGED = "#15803d", "#dc2626", "#b45309"
 #: Fields of a row that are compared one by one, and how they are called.
@@ -38,11 +41,11 @@ _STATE_FIELDS = {
 }
 
 
-class RowChange(Struct, frozen=True):
-    """One row before and after, None where it was not, and what is different."""
+class Change(Struct, Generic[Doc], frozen=True):
+    """One row or state before and after, None where it was not, and what is different."""
 
-    before: RowDoc | None
-    after: RowDoc | None
+    before: Doc | None
+    after: Doc | None
     what: tuple[str, ...] = ()
 
     @property
@@ -50,18 +53,12 @@ class RowChange(Struct, frozen=True):
         """`+`, `-` or `~`."""
         return "+" if self.before is None else "-" if self.after is None else "~"
 
-
-class StateChange(Struct, frozen=True):
-    """One state before and after, None where it was not, and what is different."""
-
-    before: StateDoc | None
-    after: StateDoc | None
-    what: tuple[str, ...] = ()
-
     @property
-    def sign(self) -> str:
-        """`+`, `-` or `~`."""
-        return "+" if self.before is None else "-" if self.after is None else "~"
+    def shown(self) -> Doc:
+        """As it is now, or as it was where it is gone."""
+        shown = self.after if self.after is not None else self.before
+        assert shown is not None
+        return shown
 
 
 class MachineChange(Struct, frozen=True):
@@ -69,8 +66,8 @@ class MachineChange(Struct, frozen=True):
 
     name: str
     sign: str
-    states: tuple[StateChange, ...]
-    rows: tuple[RowChange, ...]
+    states: tuple[Change[StateDoc], ...]
+    rows: tuple[Change[RowDoc], ...]
     said: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -90,7 +87,7 @@ class Changes(Struct, frozen=True):
 def compare(before: Docs, after: Docs) -> Changes:
     """Hold one description against another."""
     names = dict.fromkeys(machine.name for machine in (*after.machines, *before.machines))
-    changes = [_machine(_named(before, name), _named(after, name), name) for name in names]
+    changes = [_machine(named(before, name), named(after, name), name) for name in names]
     old = {(rule.a, rule.b): rule for rule in before.joint}
     new = {(rule.a, rule.b): rule for rule in after.joint}
     joint = []
@@ -106,7 +103,8 @@ def compare(before: Docs, after: Docs) -> Changes:
     return Changes(tuple(changes), tuple(joint))
 
 
-def _named(docs: Docs, name: str) -> MachineDoc | None:
+def named(docs: Docs, name: str) -> MachineDoc | None:
+    """The machine of that name, None where there is none."""
     return next((machine for machine in docs.machines if machine.name == name), None)
 
 
@@ -156,32 +154,32 @@ def _delta(before: set[str], after: set[str]) -> str:
     return ", ".join(parts + [f"+{each}" for each in sorted(after - before)]) or "in another order"
 
 
-def _states(before: Sequence[StateDoc], after: Sequence[StateDoc]) -> Iterable[StateChange]:
+def _states(before: Sequence[StateDoc], after: Sequence[StateDoc]) -> Iterable[Change[StateDoc]]:
     old = {state.name: state for state in before}
     new = {state.name: state for state in after}
     for name in dict.fromkeys([*new, *old]):
         was, now = old.get(name), new.get(name)
         if was is None or now is None:
-            yield StateChange(was, now)
+            yield Change(was, now)
         elif was != now:
-            yield StateChange(was, now, tuple(_fields(was, now, _STATE_FIELDS)))
+            yield Change(was, now, tuple(_fields(was, now, _STATE_FIELDS)))
 
 
 # ---------------------------------------------------------------- rows
 
 
-def _rows(before: MachineDoc | None, after: MachineDoc | None) -> list[RowChange]:
+def _rows(before: MachineDoc | None, after: MachineDoc | None) -> list[Change[RowDoc]]:
     old = list(before.rows) if before else []
     new = list(after.rows) if after else []
-    changes: list[tuple[int, RowChange]] = []
+    changes: list[tuple[int, Change[RowDoc]]] = []
     pairs, old, new = _alike(old, new)
     for was, now in pairs:
         what = _fields(was, now, _FIELDS) + _turns(was, now, pairs)
         if what:
-            changes.append((now.number, RowChange(was, now, tuple(what))))
+            changes.append((now.number, Change(was, now, tuple(what))))
     last = len(after.rows) if after else 0
-    changes += [(now.number, RowChange(None, now)) for now in new]
-    changes += [(last + was.number, RowChange(was, None)) for was in old]
+    changes += [(now.number, Change(None, now)) for now in new]
+    changes += [(last + was.number, Change(was, None)) for was in old]
     return [change for _, change in sorted(changes, key=lambda each: each[0])]
 
 
@@ -259,9 +257,7 @@ def markdown(changes: Changes, against: str) -> str:
         if machine.sign:
             lines.append(f"* {'new' if machine.sign == '+' else 'gone'} machine")
         for state in machine.states:
-            row = state.after or state.before
-            assert row is not None
-            lines.append(f"* {state.sign} state `{row.name}`: {row.meaning}")
+            lines.append(f"* {state.sign} state `{state.shown.name}`: {state.shown.meaning}")
             lines += [f"    * {what}" for what in state.what]
         for group in _same(machine.rows):
             lines += _row_lines(group)
@@ -272,21 +268,19 @@ def markdown(changes: Changes, against: str) -> str:
     return "\n".join(lines)
 
 
-def _same(rows: Iterable[RowChange]) -> list[list[RowChange]]:
+def _same(rows: Iterable[Change[RowDoc]]) -> list[list[Change[RowDoc]]]:
     """Rows that differ in their source alone, together."""
-    groups: dict[object, list[RowChange]] = {}
+    groups: dict[object, list[Change[RowDoc]]] = {}
     for change in rows:
-        row = change.after or change.before
-        assert row is not None
+        row = change.shown
         same = (change.sign, row.trigger, row.dest, row.guards, row.actions, row.why, change.what)
         groups.setdefault(same, []).append(change)
     return list(groups.values())
 
 
-def _row_lines(group: list[RowChange]) -> list[str]:
-    rows = [row for row in (change.after or change.before for change in group) if row is not None]
-    row, change = rows[0], group[0]
-    sources = ", ".join(each.source for each in rows)
+def _row_lines(group: list[Change[RowDoc]]) -> list[str]:
+    row, change = group[0].shown, group[0]
+    sources = ", ".join(each.shown.source for each in group)
     guards = " and ".join(row.guards)
     text = f"`{row.trigger}`: {sources} > {row.dest or '(stays)'}"
     lines = [f"* {change.sign} row {text}" + (f" if `{guards}`" if guards else "")]
@@ -323,11 +317,7 @@ def overlay(
     change: MachineChange, union: MachineDoc, arrows: Sequence[Arrow], against: str
 ) -> Overlay:
     """New arrows and states green, those that are gone red and dashed, changed ones amber."""
-    signs = {}
-    for row in change.rows:
-        at = row.after or row.before
-        assert at is not None
-        signs[_place(at)] = row.sign
+    signs = {_place(row.shown): row.sign for row in change.rows}
     looks: dict[int, Look] = {}
     for arrow in arrows:
         rows = [union.rows[number] for number in arrow.rows]
@@ -345,10 +335,8 @@ def overlay(
         )
     states = {}
     for state in change.states:
-        at_state = state.after or state.before
-        assert at_state is not None
         fill = {"+": "#dcfce7", "-": "#fee2e2", "~": "#ffedd5"}[state.sign]
-        states[at_state.name] = Look(fill=fill, dashed=state.sign == "-", mark=state.sign)
+        states[state.shown.name] = Look(fill=fill, dashed=state.sign == "-", mark=state.sign)
     return Overlay(f"{change.name} against {against}", states, looks)
 
 

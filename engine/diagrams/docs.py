@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -87,7 +88,9 @@ class RowDoc(Struct, frozen=True):
 class MachineDoc(Struct, frozen=True):
     """One machine; `model` is the class of its instances, `origins` who sends each trigger.
 
-    `code` is the source of all functions behind its rows, without comments and docstrings.
+    A trigger of `origins` without a row is sent, and nobody takes it. `code` is the source of all
+    functions behind its rows, without comments and docstrings. `armed_by` says of its timers which
+    others than its own rows may arm.
     """
 
     name: str
@@ -99,6 +102,7 @@ class MachineDoc(Struct, frozen=True):
     callbacks: dict[str, CallbackDoc]
     origins: dict[str, tuple[str, ...]]
     code: dict[str, str] = {}
+    armed_by: dict[str, tuple[str, ...]] = {}
 
     def state(self, name: str) -> StateDoc:
         """The state of that name."""
@@ -142,17 +146,24 @@ class Docs(Struct, frozen=True):
 def describe(tables: Iterable[Any] | None = None) -> Docs:
     """Describe the running tables, or others in their place."""
     core = importlib.import_module("machines.core")
-    reader = Reader(_classes(), _commands(), SETTINGS)
+    reader = _reader()
     if tables is None:
         chosen = [(table, model.__name__) for model, table in core.TABLES.items()]
     else:
         chosen = [(table, table.model.__name__) for table in tables]
     bare = [_machine(table, model, reader) for table, model in chosen]
-    origins = _origins(bare, _outside(core, reader))
+    outside = _outside(core, reader)
+    origins = _origins(bare, outside)
     return Docs(
-        tuple(_with_origins(machine, origins) for machine in bare),
+        tuple(_with_origins(machine, origins, _armers(bare, outside)) for machine in bare),
         tuple(_joint(importlib.import_module("machines.joint"))),
     )
+
+
+@cache
+def _reader() -> Reader:
+    """One for all descriptions: what a function may do does not change while a process runs."""
+    return Reader(_classes(), _commands(), SETTINGS)
 
 
 def _classes() -> dict[str, type]:
@@ -236,13 +247,14 @@ def _joint(module: Any) -> list[JointDoc]:
     return [
         JointDoc(a, b, "" if rule.rung is None else rungs[rule.rung], rule.why)
         for rule in module.JOINT
-        for a in _each(rule.a)
-        for b in _each(rule.b)
+        for a in words(rule.a)
+        for b in words(rule.b)
     ]
 
 
-def _each(words: str | tuple[str, ...]) -> tuple[str, ...]:
-    return words if isinstance(words, tuple) else (words,)
+def words(side: str | tuple[str, ...]) -> tuple[str, ...]:
+    """What one side of a joint rule stands for."""
+    return side if isinstance(side, tuple) else (side,)
 
 
 # ---------------------------------------------------------------- who sends what
@@ -263,33 +275,58 @@ def _origins(
     machines: list[MachineDoc], outside: dict[str, tuple[Effect, ...]]
 ) -> dict[tuple[str, str], list[str]]:
     """Senders by (class, trigger): machines by name, facts by class, timers as `timer`."""
-    senders: list[tuple[str, tuple[Effect, ...]]] = [
-        (machine.name, each.effects) for machine in machines for each in machine.callbacks.values()
-    ]
-    senders += list(outside.items())
     triggers = {m.model: {row.trigger for row in m.rows} for m in machines}
     found: dict[tuple[str, str], list[str]] = {}
-    for sender, effects in senders:
-        for effect in effects:
-            if effect.kind not in ("tell", "arm"):
-                continue
-            name = "timer" if effect.kind == "arm" else sender
-            for model in effect.target.split("|"):
-                for trigger in _matching(effect.name, triggers.get(model, set())):
-                    known = found.setdefault((model, trigger), [])
-                    if name not in known:
-                        known.append(name)
+    for sender, effect in _sent(machines, outside):
+        if effect.kind not in ("tell", "arm"):
+            continue
+        name = "timer" if effect.kind == "arm" else sender
+        for model in effect.target.split("|"):
+            for trigger in _matching(effect, triggers.get(model, set())):
+                known = found.setdefault((model, trigger), [])
+                if name not in known:
+                    known.append(name)
     return found
 
 
-def _matching(pattern: str, triggers: set[str]) -> list[str]:
-    head, star, tail = pattern.partition("*")
+def _sent(
+    machines: list[MachineDoc], outside: dict[str, tuple[Effect, ...]]
+) -> Iterable[tuple[str, Effect]]:
+    """Everything that may come of a machine's rows or of a fact, with whose it is."""
+    for machine in machines:
+        for callback in machine.callbacks.values():
+            yield from ((machine.name, effect) for effect in callback.effects)
+    for fact, effects in outside.items():
+        yield from ((fact, effect) for effect in effects)
+
+
+def _matching(effect: Effect, triggers: set[str]) -> list[str]:
+    head, star, tail = effect.name.partition("*")
     if not star:
-        return [pattern] if pattern in triggers else []
+        return [effect.name] if effect.name in triggers or effect.kind == "tell" else []
     return sorted(each for each in triggers if each.startswith(head) and each.endswith(tail))
 
 
-def _with_origins(machine: MachineDoc, origins: dict[tuple[str, str], list[str]]) -> MachineDoc:
-    triggers = dict.fromkeys(row.trigger for row in machine.rows)
+def _armers(
+    machines: list[MachineDoc], outside: dict[str, tuple[Effect, ...]]
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """By class: the timers that others than its own rows may arm, each with all who may."""
+    owners = {machine.name: machine.model for machine in machines}
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for sender, effect in _sent(machines, outside):
+        for model in effect.target.split("|") if effect.kind == "arm" else ():
+            if owners.get(sender) != model:
+                tags = found.setdefault(model, {})
+                tags[effect.name] = tuple(dict.fromkeys((*tags.get(effect.name, ()), sender)))
+    return found
+
+
+def _with_origins(
+    machine: MachineDoc,
+    origins: dict[tuple[str, str], list[str]],
+    armers: dict[str, dict[str, tuple[str, ...]]],
+) -> MachineDoc:
+    sent = [trigger for model, trigger in origins if model == machine.model]
+    triggers = dict.fromkeys([*(row.trigger for row in machine.rows), *sent])
     known = {each: tuple(origins.get((machine.model, each), ())) for each in triggers}
-    return replace(machine, origins=known)
+    return replace(machine, origins=known, armed_by=armers.get(machine.model, {}))

@@ -1,14 +1,17 @@
 """Loops of a machine that nothing ends: rows that lead round and round without a bound.
 
 Two kinds are looked for: a way through several states back to the first, and rows that keep their
-state and cause each other again, by a message, a timer, or the answer to a command. A row is
-bounded if a guard before it in its group, or its own, reads a configured maximum, or if it says
-itself what bounds it (`Row.bound`); what it says is checked as far as it can be.
+state and cause each other again, by a message, a timer, or the answer to a command, directly or
+through one other machine. A row is bounded if it says itself what bounds it (`Row.bound`); what it
+says is checked as far as it can be. Or a guard that is asked before it compares a number with a
+configured maximum, where the loop counts that number up and no row of the loop sets it back.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cache
 from typing import TypeVar
 
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc
@@ -40,7 +43,7 @@ KINDS: Mapping[str, str] = {
     "venue": "each turn needs a fact that only a venue can send",
     "caller": "each turn is asked for by another machine, which bounds it",
 }
-_PEOPLE = frozenset({"OperatorCommanded", "CloseRequested", "EngineStarted"})
+PEOPLE = frozenset({"OperatorCommanded", "CloseRequested", "EngineStarted"})
 _VENUES = frozenset(
     """OrderReported FillReported TruthRead TruthFailed LinkOpened LinkClosed LinkStale ModeChanged
     TopMoved PositionMoved OrderMissing""".split()
@@ -49,30 +52,88 @@ _VENUES = frozenset(
 
 def bounds_of(machine: MachineDoc, row: RowDoc) -> tuple[str, ...]:
     """The configured maxima that a guard before the row, or its own, reads."""
-    group = [each for each in machine.rows if _group(each) == _group(row)]
-    before = [each for each in group if each.number <= row.number]
     read = [
         known()[field]
-        for each in before
-        for guard in each.guards
+        for guard in _asked_before(machine, row)
         for field in machine.callbacks[guard].settings
         if field in known()
     ]
     return tuple(dict.fromkeys(key.short for key in read if _is_maximum(key.short)))
 
 
-def _group(row: RowDoc) -> tuple[str, str]:
-    return row.trigger, row.source
+def _asked_before(machine: MachineDoc, row: RowDoc) -> list[str]:
+    """The guards that are asked before a row is taken: those of its group up to its own."""
+    group = (row.trigger, row.source)
+    before = machine.rows[: row.number + 1]
+    return [name for each in before if (each.trigger, each.source) == group for name in each.guards]
 
 
-def _is_maximum(short: str) -> bool:
-    return short.endswith("_max")
+def _is_maximum(name: str) -> bool:
+    return name.endswith("_max")
+
+
+# ---------------------------------------------------------------- what is counted
+
+
+def _numbers_of(machine: MachineDoc, row: RowDoc) -> set[str]:
+    """The numbers that guards asked before a row compare with a configured maximum."""
+    return _in_code(machine, _asked_before(machine, row), _compared)
+
+
+def _changes(
+    machine: MachineDoc, rows: Iterable[RowDoc], how: Callable[[str], frozenset[str]]
+) -> set[str]:
+    return _in_code(machine, (action for row in rows for action in row.actions), how)
+
+
+def _in_code(
+    machine: MachineDoc, callbacks: Iterable[str], how: Callable[[str], frozenset[str]]
+) -> set[str]:
+    calls = {call for name in callbacks for call in machine.callbacks[name].calls}
+    return {number for call in calls for number in how(machine.code[call])}
+
+
+@cache
+def _compared(code: str) -> frozenset[str]:
+    """Attributes that are compared with something that holds a maximum."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Compare):
+            names = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+            sides = (node.left, *node.comparators)
+            if any(map(_is_maximum, names)):
+                found |= {each.attr for each in sides if isinstance(each, ast.Attribute)}
+    return frozenset(name for name in found if not _is_maximum(name))
+
+
+@cache
+def _added_to(code: str) -> frozenset[str]:
+    """Attributes that are counted up."""
+    return frozenset(
+        node.target.attr
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.AugAssign)
+        and isinstance(node.op, ast.Add)
+        and isinstance(node.target, ast.Attribute)
+    )
+
+
+@cache
+def _set_back(code: str) -> frozenset[str]:
+    """Attributes that are given another value than one more."""
+    return frozenset(
+        target.attr
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Attribute)
+    )
 
 
 # ---------------------------------------------------------------- what a row says of itself
 
 
-def doubts(machine: MachineDoc, row: RowDoc) -> list[str]:
+def doubts(docs: Docs, machine: MachineDoc, row: RowDoc) -> list[str]:
     """What is wrong with what a row says about its bound."""
     if not row.bound:
         return []
@@ -87,21 +148,18 @@ def doubts(machine: MachineDoc, row: RowDoc) -> list[str]:
     if word not in KINDS:
         return [f"bound {word!r} is none of {_kinds()}"]
     origins = machine.origins.get(row.trigger, ())
-    others = [each for each in origins if each.islower() and each != machine.name]
+    others = {each.name for each in docs.machines if each is not machine} & set(origins)
+    # A person's request to try again reaches a leg through its close, under the same name.
     holds = {
+        "fills": bool(others or _VENUES & set(origins)),
         "paced": "timer" in origins or any(e.kind == "arm" for e in machine.effects(row)),
-        "person": bool(_PEOPLE & set(origins)) or _told_by(others, "retry_asked", row),
+        "person": bool(PEOPLE & set(origins)) or bool(others and row.trigger == "retry_asked"),
         "venue": bool(_VENUES & set(origins)),
         "caller": bool(others),
     }
     if not holds.get(word, True):
         return [f"bound {word!r} does not hold: {row.trigger} comes from {', '.join(origins)}"]
     return []
-
-
-def _told_by(others: Iterable[str], trigger: str, row: RowDoc) -> bool:
-    """A person's request that another machine passes on under the same name."""
-    return row.trigger == trigger and bool(list(others))
 
 
 def _kinds() -> str:
@@ -113,12 +171,43 @@ def _kinds() -> str:
 
 def unbounded(docs: Docs, machine: MachineDoc) -> list[list[RowDoc]]:
     """Loops without a bound, each as the rows that it can be made of."""
-    free = [row for row in machine.rows if not row.bound and not bounds_of(machine, row)]
-    return [*_through_states(free), *_in_place(docs, machine, free)]
+    free = [row for row in machine.rows if not row.bound]
+    moving, staying = [r for r in free if r.moves], [r for r in free if not r.moves]
+
+    def beside(loop: list[RowDoc]) -> list[RowDoc]:
+        """Rows that keep a state which the loop leads through."""
+        sources = {row.source for row in loop}
+        return [row for row in machine.rows if row.source in sources and not row.moves]
+
+    def in_place(rows: list[RowDoc]) -> list[list[RowDoc]]:
+        return _in_place(docs, machine, rows)
+
+    return [
+        *_endless(machine, moving, _through_states, beside),
+        *_endless(machine, staying, in_place, lambda loop: []),
+    ]
 
 
-def _through_states(free: list[RowDoc]) -> list[list[RowDoc]]:
-    moving = [row for row in free if row.moves]
+Loops = list[list[RowDoc]]
+
+
+def _endless(
+    machine: MachineDoc,
+    rows: list[RowDoc],
+    loops_of: Callable[[list[RowDoc]], Loops],
+    beside: Callable[[list[RowDoc]], list[RowDoc]],
+) -> Loops:
+    """The loops that these rows make, but for rows which the loop itself counts towards an end."""
+    found: Loops = []
+    for loop in loops_of(rows):
+        counted = _changes(machine, [*loop, *beside(loop)], _added_to)
+        counted -= _changes(machine, loop, _set_back)
+        left = [row for row in loop if not _numbers_of(machine, row) & counted]
+        found += [loop] if left == loop else _endless(machine, left, loops_of, beside)
+    return found
+
+
+def _through_states(moving: list[RowDoc]) -> Loops:
     ways: dict[str, set[str]] = {}
     for row in moving:
         ways.setdefault(row.source, set()).add(row.target)
@@ -126,8 +215,8 @@ def _through_states(free: list[RowDoc]) -> list[list[RowDoc]]:
     return [[row for row in moving if row.source in loop and row.target in loop] for loop in loops]
 
 
-def _in_place(docs: Docs, machine: MachineDoc, free: list[RowDoc]) -> list[list[RowDoc]]:
-    staying = {row.number: row for row in free if not row.moves}
+def _in_place(docs: Docs, machine: MachineDoc, rows: list[RowDoc]) -> Loops:
+    staying = {row.number: row for row in rows}
     tags = tags_of(machine)
     causes: dict[int, set[int]] = {}
     for row in staying.values():

@@ -11,6 +11,7 @@ import ast
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import product
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -22,12 +23,21 @@ from engine.diagrams.source import (
     may_leave,
     merged,
     narrowed,
-    pattern,
+    patterns,
     source_of,
     statements,
     taken,
 )
-from engine.diagrams.values import UNKNOWN, Value, bound, constant, kind_of, named, union
+from engine.diagrams.values import (
+    UNKNOWN,
+    Value,
+    bound,
+    constant,
+    kind_of,
+    literals,
+    named,
+    union,
+)
 
 #: What a chain of calls may be long at the most; the machines' own are shorter than ten.
 DEPTH_MAX = 40
@@ -93,14 +103,23 @@ class Reader:
         self._read: dict[tuple[str, str], None] = {}
         self._stack: list[tuple[Any, ...]] = []
         self._followed: dict[FunctionType, None] = {}
+        self._known: dict[tuple[Any, ...], Found] = {}
 
     # ------------------------------------------------------------ the interface
 
     def read(self, function: Callable[..., Any], *arguments: Value) -> Found:
         """Follow a function called with these arguments; what is left out is known by its type."""
-        self._effects, self._read, self._followed = [], {}, {}
-        self._follow(function, list(arguments), {}, True)
-        return Found(tuple(self._effects), tuple(self._read), tuple(self._followed))
+        key = (function, arguments)
+        if key not in self._known:
+            self._effects, self._read, self._followed = [], {}, {}
+            self._follow(function, list(arguments), {}, True)
+            found = Found(tuple(self._effects), tuple(self._read), tuple(self._followed))
+            self._known[key] = found
+        return self._known[key]
+
+    def constants(self, function: Callable[..., Any]) -> tuple[Any, ...]:
+        """The constants that a function may return; none when it may return anything else."""
+        return self._follow(function, [], {}, True).consts
 
     # ------------------------------------------------------------ calls
 
@@ -265,7 +284,7 @@ class Reader:
             case ast.Dict(keys=keys):
                 return Value(items=tuple(parts[len([key for key in keys if key]) :]))
             case ast.JoinedStr():
-                return constant("".join(map(pattern, parts)))
+                return Value("str", tuple(map("".join, product(*map(patterns, parts)))))
             case ast.FormattedValue():
                 return parts[0]
         return UNKNOWN
@@ -336,7 +355,7 @@ class Reader:
         for each in cls.__mro__:
             annotations = inspect.get_annotations(each)
             if name in annotations:
-                return Value(kind_of(annotations[name]))
+                return Value(kind_of(annotations[name]), literals(annotations[name]))
         if cls.__name__ not in self.fields:
             self.fields[cls.__name__] = {}
             init = inspect.getattr_static(cls, "__init__", None)

@@ -87,9 +87,9 @@ def narrowed(test: ast.expr, function: FunctionType) -> dict[str, Value]:
     return {}
 
 
-def pattern(part: Value) -> str:
-    """A part of a text that is put together; `*` where it depends."""
-    return str(part.consts[0]) if len(part.consts) == 1 else "*"
+def patterns(part: Value) -> tuple[str, ...]:
+    """What a part of a text that is put together may be; `*` where it may be anything."""
+    return tuple(map(str, part.consts)) or ("*",)
 
 
 def merged(

@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 _UNION = re.compile(r"\s*\|\s*")
 _COLLECTIONS = frozenset(
@@ -92,6 +92,11 @@ def union(values: Iterable[Value]) -> Value:
 def bound(value: Value, holder: Value) -> Value:
     """The same value, remembering what it was taken from."""
     return replace(value, holder=holder)
+
+
+def literals(annotation: Any) -> tuple[Any, ...]:
+    """The constants that an annotation allows; none where it names a class."""
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def kind_of(annotation: Any) -> str:
