@@ -143,8 +143,11 @@ ROWS = (
     Row("leg_moved",    "frozen",           None,               None,                   (ignore,)),
     # -- the ladder
     Row("leg_moved",    "passive_limit",    "reconciled",       was_withdrawn,          (end_withdrawn,)),
-    Row("leg_moved",    _RUN,               "reconciling",      all_legs_ended,         (begin_reconciling,),
+    Row("leg_moved",    _LADDER,            "reconciling",      all_legs_ended,         (begin_reconciling,),
         "every leg has ended: the venues are asked for what is left"),
+    Row("leg_moved",    "stuck",            "reconciling",      all_legs_ended,         (begin_reconciling,),
+        "every leg has ended: the venues are asked for what is left",
+        bound="caller: one per retry of a stuck leg, each stuck_retry_s after the one before"),
     Row("leg_moved",    "passive_limit",    "aggressive_limit", withdrawal_failed,      (abandon_withdrawal,)),
     Row("leg_moved",    _RUN,               None,               a_leg_came_back,        (start_idle_legs,),
         "an ended leg whose order was seen alive is free again: whatever is left of it goes on",

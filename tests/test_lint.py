@@ -116,8 +116,6 @@ def test_a_guard_made_non_exhaustive_is_found() -> None:
     [
         ("leg", without("order_ended", "aggressive_limit", "attempts_are_spent"), "attempt_due"),
         ("leg", without("order_ended", "market", "attempts_are_spent"), "attempt_due"),
-        # the row that counts the rounds is gone: what is left compares with a number that stays
-        ("close", without("evidence", "reconciling", "rest_is_tradeable"), "rest_exceeds_rounds"),
     ],
 )
 def test_a_bounded_retry_made_unbounded_is_found(
@@ -161,6 +159,19 @@ def test_a_retry_whose_count_begins_anew_at_each_turn_is_found() -> None:
     (text,) = [each.text for each in found(changed("leg", unbounded), "bound")]
     assert "retry: stuck > market" in text
     assert "order_ended: market > stuck [attempts_are_spent]" in text
+
+
+def test_a_loop_behind_a_maximum_that_it_does_not_count_towards_is_found() -> None:
+    def unbounded(rows: tuple[Row, ...]) -> list[Row]:
+        return [
+            row._replace(bound="")
+            if (row.trigger, row.source, row.dest) == ("leg_moved", "reconciled", "reconciling")
+            else row
+            for row in rows
+        ]
+
+    (text,) = [each.text for each in found(changed("close", unbounded), "bound")]
+    assert "evidence: reconciling > reconciled; leg_moved: reconciled > reconciling" in text
 
 
 @pytest.mark.parametrize(

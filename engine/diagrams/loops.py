@@ -4,7 +4,7 @@ Two kinds are looked for: a way through several states back to the first, and ro
 state and cause each other again, by a message, a timer, or the answer to a command, directly or
 through one other machine. A row is bounded if it says itself what bounds it (`Row.bound`); what it
 says is checked as far as it can be. Or a guard that is asked before it compares a number with a
-configured maximum, where the loop counts that number up and no row of the loop sets it back.
+configured maximum, where each turn of the loop counts that number up and none sets it back.
 """
 
 from __future__ import annotations
@@ -184,6 +184,7 @@ def unbounded(docs: Docs, machine: MachineDoc) -> list[list[RowDoc]]:
 
     return [
         *_endless(machine, moving, _through_states, beside),
+        *_uncounted(machine, moving),
         *_endless(machine, staying, in_place, lambda loop: []),
     ]
 
@@ -205,6 +206,18 @@ def _endless(
         left = [row for row in loop if not _numbers_of(machine, row) & counted]
         found += [loop] if left == loop else _endless(machine, left, loops_of, beside)
     return found
+
+
+def _uncounted(machine: MachineDoc, moving: list[RowDoc]) -> Loops:
+    """Loops behind a maximum that are gone round without a row that counts towards it."""
+    found: Loops = []
+    limits = {row.number: _numbers_of(machine, row) for row in moving}
+    for number in sorted(set().union(*limits.values())):
+        counting = [row for row in machine.rows if number in _changes(machine, [row], _added_to)]
+        halts = {row.source for row in counting if not row.moves}
+        idle = [row for row in moving if row not in counting and row.source not in halts]
+        found += _through_states([row for row in idle if limits[row.number] in (set(), {number})])
+    return [loop for loop in found if any(limits[row.number] for row in loop)]
 
 
 def _through_states(moving: list[RowDoc]) -> Loops:
