@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from engine.journal import read_journal
+from engine.journal import Record, read_journal
 from engine.recovery import SESSION_SUFFIX
 from engine.story import sequence, timeline
 from engine.story.command import FORMATS, replay, trace, why
@@ -27,7 +27,9 @@ from engine.story.reasons import reasons
 from engine.story.replay import Replay
 from engine.story.story import Story, Subject, only_close, tell
 from engine.story.tape import Tape, TapeError, open_tape
-from machines.core import TABLES
+from machines.core import TABLES, Core
+from machines.messages import Fact, FillReported
+from machines.table import Out
 from tests.live_engine import LiveEngine, config_text
 from tests.scenario_files import DIRECTORY
 
@@ -152,10 +154,33 @@ def test_the_second_close_of_a_pair_is_told_apart() -> None:
     first, second = (tell(tape, Subject(f"{pair}@{number}")) for number in (1, 2))
     assert "number 1 in" in first.title
     assert "number 2 in" in second.title
-    assert first.steps[-1].seq < second.steps[-1].seq
+    assert first.steps[-1].seq < second.steps[0].seq, "one ends before the other is asked for"
     assert tell(tape, Subject(pair)).title == second.title, "without a number, the last one"
     with pytest.raises(TapeError, match="was closed 2 times only"):
         tell(tape, Subject(f"{pair}@3"))
+
+
+def test_what_comes_after_the_next_request_is_of_that_close() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("ladder_withdrawn_while_waiting.toml")))
+    records = list(tape.records())
+    pair, last = only_close(tape), records[-1]
+    by_hand = FillReported(
+        last.at, last.at, 1, 0, "t", 1, 10_000, 1, None, Decimal(0), True, origin="manual"
+    )
+    records.append(Record(last.seq + 1, last.at, by_hand, (), (), last.wall_ns))
+    longer = Tape(tape.name, tape.build, lambda: iter(records), tape.origin)
+    first, second = (tell(longer, Subject(f"{pair}@{number}")) for number in (1, 2))
+    assert second.steps[-1].fact is by_hand
+    assert all(step.fact is not by_hand for step in first.steps)
+
+
+def test_late_words_about_an_earlier_close_are_not_of_the_next_one() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("late_words_about_the_orders_of_an_earlier*.toml")))
+    pair = only_close(tape)
+    first, second = (tell(tape, Subject(f"{pair}@{number}")) for number in (1, 2))
+    late = {step.seq for step in first.steps if step.seq > second.steps[0].seq}
+    both = late & {step.seq for step in second.steps}
+    assert len(both) < len(late), "some move machines of the first close alone"
 
 
 # ---------------------------------------------------------------- reasons
@@ -291,6 +316,13 @@ def test_the_sequence_has_the_legs_the_venues_and_what_passes_between(c01: Story
         assert ";" not in line.replace("#35;", ""), "a semicolon would end the statement"
 
 
+def test_a_timer_is_drawn_as_a_machine_that_tells_itself() -> None:
+    tape = open_tape(next(DIRECTORY.glob("c66_*.toml")))
+    text = sequence.mermaid(tell(tape, Subject(only_close(tape))))
+    (leg,) = re.findall(r"participant (p\d) as leg a:X", text)
+    assert f"  {leg}->>{leg}: 30.000 the time of leg a:X on its rung is over\n" in text
+
+
 def test_the_picture_shows_orders_fills_states_and_what_is_naked(c01: Story) -> None:
     tree = ElementTree.fromstring(svg(c01))  # noqa: S314 - our own
     assert tree.tag == f"{SVG}svg"
@@ -367,6 +399,50 @@ def test_a_page_of_an_order_has_no_end_of_a_close() -> None:
     text = page(tell(open_tape(C01), Subject("lighter:ZEC#3")))
     assert "In the end" not in text
     assert "cancelling" in text
+
+
+# ---------------------------------------------------------------- a long journal
+
+
+def test_a_story_keeps_the_orders_that_its_core_has_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tape = open_tape(C01)
+    whole = tell(tape, Subject("zec"))
+    pictures = svg(whole), sequence.mermaid(whole)
+
+    class Forgetful(Core):
+        """Forgets what has ended at the end of the recording, as a thousand closes later."""
+
+        def step(self, fact: Fact) -> Out:
+            out = super().step(fact)
+            if fact.at == whole.steps[-1].at:
+                self.env.orders.clear()
+            return out
+
+    monkeypatch.setattr("engine.assembly.Core", Forgetful)
+    later = tell(tape, Subject("zec"))
+    assert not later.core.env.orders
+    assert (svg(later), sequence.mermaid(later)) == pictures
+    assert tell(tape, Subject("lighter:ZEC#3")).steps, "an order of it is still found"
+
+
+def test_what_guards_read_is_noted_of_the_subject_alone() -> None:
+    story = tell(open_tape(C01), Subject("aster:ZEC"))
+    asked = {move.transition.machine for step in story.steps for move in step.moves if move.asked}
+    assert asked == {"leg"}
+    others = [step.first for step in story.steps if step.first and step.first not in step.moves]
+    assert others
+    assert not any(move.asked for move in others)
+
+
+def test_an_error_names_a_few_of_very_many() -> None:
+    tape = open_tape(C01)
+    core = tape.build()
+    core.pairs = {f"p{number}": core.pairs["zec"] for number in range(400)}
+    with pytest.raises(TapeError, match=r"pairs: p0, .*, p19 and 380 more; positions: ") as raised:
+        Subject("gold").check(core, ())
+    assert len(str(raised.value)) < 400
 
 
 # ---------------------------------------------------------------- replay

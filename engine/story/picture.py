@@ -135,7 +135,7 @@ def _orders(story: Story, end: float) -> list[OrderLine]:
         at = _seconds(story, step.at)
         for command, text in step.commands:
             if isinstance(command, Place):
-                order = story.core.env.orders.get(command.order)
+                order = story.orders.get(command.order)
                 if order is None:
                     continue
                 rules = order.instrument

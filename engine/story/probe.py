@@ -36,11 +36,11 @@ from machines.types import (
 )
 
 #: Classes that a recording view follows into; every other value is what was read.
-_OPENED = (
+_OPENED = frozenset({
     Order, Leg, Close, Session, Holding, Book, Env, Instrument, CloseSettings, PassiveSettings,
     AggressiveSettings, MarketSettings, SessionSettings, VenueSettings, Capabilities,
     OrderReported, FillReported, TruthRead,
-)  # fmt: skip
+})  # fmt: skip
 #: Reads that a guard makes at the most; the bound only guards against a loop.
 READS_MAX = 400
 
@@ -63,7 +63,7 @@ class Asked(Struct):
 
 
 class Taken(Struct):
-    """One row that was taken: by which machine, and the guards of the group up to it.
+    """One row that was taken: by which machine, and the guards of the group up to it, if wanted.
 
     `note` says what the row itself does not: the joint rule behind a leg's `escalate`, the gate
     that makes it wait, the minimum that makes its rest dust. `rung` is the leg's before the row.
@@ -93,9 +93,10 @@ class _View:
         if isinstance(found, FunctionType):
             return MethodType(found, self)
         value = getattr(real, name)
-        if isinstance(value, _OPENED):
+        kind = type(value)
+        if kind in _OPENED:
             return self._view(value)
-        if isinstance(value, list | tuple) and value and isinstance(value[0], _OPENED):
+        if kind in (list, tuple) and value and type(value[0]) in _OPENED:
             return [self._view(each) for each in value]
         if len(self._reads) < READS_MAX:
             self._reads.append(Read(type(real).__name__, name, value, real))
@@ -115,7 +116,7 @@ def _looked(guard: Callable[[Any], Any], data: Shown) -> list[Read]:
     view = _View(data, reads, views)
     model = view._view(data.model)
     message = data.args[0]
-    shown = view._view(message) if isinstance(message, _OPENED) else message
+    shown = view._view(message) if type(message) in _OPENED else message
     look = Shown(data.state, data.event, data.machine, model, (shown, data.args[1]), {})
     try:
         guard(look)
@@ -140,16 +141,20 @@ class _Looking(LeanEvent):
     """The lean event, that also notes what was asked before a row was taken."""
 
     sink: Callable[[Taken], None]
+    is_wanted: Callable[[Any], bool]
 
     def take(self, rows: Any, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         data = Shown(self.machine.states[model.state], self, self.machine, model, args, kwargs)
         asked: list[Asked] = []
+        wanted = self.is_wanted(model)
         chosen = None
         for row in rows:
             holds = True
             for condition in row.conditions:
                 held = bool(condition.func(data))
-                asked.append(Asked(condition.func.__name__, held, _looked(condition.func, data)))
+                if wanted:
+                    reads = _looked(condition.func, data)
+                    asked.append(Asked(condition.func.__name__, held, reads))
                 if not held:
                     holds = False
                     break
@@ -173,9 +178,13 @@ class _Looking(LeanEvent):
 
 
 @contextmanager
-def looking(sink: Callable[[Taken], None]) -> Iterator[None]:
-    """Tell `sink` of every row of every table that is taken, before it is."""
-    looking_event = type("_Here", (_Looking,), {"sink": staticmethod(sink)})
+def looking(sink: Callable[[Taken], None], is_wanted: Callable[[Any], bool]) -> Iterator[None]:
+    """Tell `sink` of every row of every table that is taken, before it is.
+
+    What guards read is noted of the machines that are wanted alone: it is most of the work.
+    """
+    hooks = {"sink": staticmethod(sink), "is_wanted": staticmethod(is_wanted)}
+    looking_event = type("_Here", (_Looking,), hooks)
     before = [(table, table.machine, table.events) for table in TABLES.values()]
     try:
         for table in TABLES.values():

@@ -14,7 +14,6 @@ from engine.story.story import Move, Step, Story
 from engine.story.timeline import told
 from engine.story.words import clock, rung
 from machines.close_model import Close
-from machines.core import Core
 from machines.leg_model import Leg
 from machines.messages import (
     Alarm,
@@ -36,26 +35,27 @@ WIDTH = 46
 
 def mermaid(story: Story) -> str:
     """The story as Mermaid text (`sequenceDiagram`)."""
-    drawing = _Drawing(story.core)
-    body = [line for step in story.steps for line in drawing.step(step, story.origin)]
+    drawing = _Drawing(story)
+    body = [line for step in story.steps for line in drawing.step(step)]
     lines = ["---", titled(story.title), "---", "sequenceDiagram"]
-    lines += [f"  participant {name} as {text}" for name, text in drawing.participants(story)]
+    lines += [f"  participant {name} as {text}" for name, text in drawing.participants()]
     return "\n".join([*lines, *body]) + "\n"
 
 
 class _Drawing:
     """Names the participants as they appear, and draws one step after another."""
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.core = story.core
         self.names: dict[str, str] = {}
 
-    def participants(self, story: Story) -> list[tuple[str, str]]:
+    def participants(self) -> list[tuple[str, str]]:
         """People, the close, legs and venues, in that order, those that appear."""
-        order = [PEOPLE]
-        if story.close is not None:
-            order.append(f"close {story.close.id}")
-            order += [f"leg {leg.id}" for leg in story.close.legs]
+        order, close = [PEOPLE], self.story.close
+        if close is not None:
+            order.append(f"close {close.id}")
+            order += [f"leg {leg.id}" for leg in close.legs]
         found = [text for text in order if text in self.names]
         found += [text for text in self.names if text not in found]
         return [(self.names[text], text) for text in found]
@@ -64,13 +64,13 @@ class _Drawing:
         """The short name of a participant."""
         return self.names.setdefault(text, f"p{len(self.names)}")
 
-    def step(self, step: Step, origin: int) -> Iterator[str]:
+    def step(self, step: Step) -> Iterator[str]:
         """One fact and what came of it."""
         moves = [move for move in step.moves if told(move)]
         shown = [each for each in step.commands if self._dest(each[0])]
         if not (moves or shown or step.fills):
             return
-        at = clock(step.at - origin)
+        at = clock(step.at - self.story.origin)
         target = self._holder(moves[0].model) if moves else self._owner(step)
         if target:
             source = self._source(step)
@@ -121,26 +121,28 @@ class _Drawing:
         if isinstance(fact, CloseRequested | OperatorCommanded):
             return PEOPLE
         if isinstance(fact, TimerFired):
-            machine = self.core.machine(fact.machine)
-            return self._holder(machine) if machine is not None else PEOPLE
+            return self._holder(step.first.model) if step.first is not None else PEOPLE
         venue = getattr(fact, "venue", "") or self._venue_of(fact)
         return f"venue {venue}" if venue else PEOPLE
 
     def _venue_of(self, message: object) -> str:
         instrument = getattr(message, "instrument", None)
         if instrument is None:
-            order = self.core.env.orders.get(getattr(message, "order", 0))
-            instrument = order.instrument.index if order is not None else None
-        return "" if instrument is None else self.core.holdings[instrument].instrument.venue
+            order = self._order_of(message)
+            return order.instrument.venue if order is not None else ""
+        return self.core.holdings[instrument].instrument.venue
+
+    def _order_of(self, message: object) -> Order | None:
+        return self.story.orders.get(getattr(message, "order", 0))
 
     def _owner(self, step: Step) -> str:
         """Whom a fact without a move is for: the leg of its order."""
-        order = self.core.env.orders.get(getattr(step.fact, "order", 0))
+        order = self._order_of(step.fact)
         return self._holder(order) if order is not None else ""
 
     def _sender(self, command: object) -> str:
         if isinstance(command, Place | Cancel | QueryOrder):
-            order = self.core.env.orders.get(command.order)
+            order = self._order_of(command)
             if order is not None:
                 return self._holder(order)
         if isinstance(command, Alarm):

@@ -39,6 +39,9 @@ from machines.order_model import Order
 from machines.table import Out, Transition
 from machines.types import Instrument
 
+#: Names of one kind that an error lists at the most.
+NAMED_MAX = 20
+
 
 class Move(Struct):
     """One row that a machine took. `because` says who sent the trigger, with what.
@@ -101,7 +104,10 @@ class Step(Struct):
 
 
 class Story(Struct):
-    """The steps about one subject, in order. Times are nanoseconds, `origin` is time 0."""
+    """The steps about one subject, in order. Times are nanoseconds, `origin` is time 0.
+
+    `orders` are those that the steps name; a core forgets the orders of closes long past.
+    """
 
     subject: str
     title: str
@@ -111,6 +117,7 @@ class Story(Struct):
     core: Core
     close: Close | None
     records: int
+    orders: dict[int, Order]
 
 
 class Subject:
@@ -125,28 +132,35 @@ class Subject:
                 raise TapeError(f"{text!r}: write NAME@n for the n-th close of a pair")
             self.nth = int(number)
 
-    def check(self, core: Core) -> None:
-        """Raise TapeError, with what there is, if nothing of that name is in the recording."""
+    def check(self, core: Core, orders: Iterable[Order]) -> None:
+        """Raise TapeError, with what there is, if nothing of that name is in the recording.
+
+        `orders` are those of the story, which the core may have forgotten since.
+        """
         keys = [holding.instrument.key for holding in core.holdings]
-        orders = [order.id for order in core.env.orders.values()]
-        closes = [f"{name}" for name in core.closes]
-        known = [*core.pairs, *keys, *orders, *core.sessions]
         if self.name in core.pairs and self.name not in core.closes and self.name not in keys:
             raise TapeError(
-                f"{self.name}: was not closed in this recording; closed were: "
-                f"{', '.join(closes) or 'none'}"
+                f"{self.name}: was not closed in this recording; closed were: {_some(core.closes)}"
             )
-        if self.name not in known:
-            mine = [
-                order for order in orders if order.startswith(self.name.partition("#")[0] + "#")
-            ]
-            if "#" in self.name and mine:
-                raise TapeError(f"{self.name}: there is no such order; there are {', '.join(mine)}")
-            raise TapeError(
-                f"{self.name!r}: nothing of that name is in this recording; pairs: "
-                f"{', '.join(core.pairs)}; positions: {', '.join(keys)}; venues: "
-                f"{', '.join(core.sessions)}; an order is named such as {(orders or ['v:s#1'])[0]}"
-            )
+        names = list(dict.fromkeys(each.id for each in (*orders, *core.env.orders.values())))
+        if self.name in (*core.pairs, *keys, *names, *core.sessions):
+            return
+        instrument, mark, _ = self.name.partition("#")
+        mine = [name for name in names if name.startswith(f"{instrument}#")]
+        if mark and mine:
+            raise TapeError(f"{self.name}: there is no such order; there are {_some(mine)}")
+        raise TapeError(
+            f"{self.name!r}: nothing of that name is in this recording; pairs: "
+            f"{_some(core.pairs)}; positions: {_some(keys)}; venues: {_some(core.sessions)}; an "
+            f"order is named such as {(names or ['v:s#1'])[0]}"
+        )
+
+
+def _some(names: Iterable[str]) -> str:
+    """Names for an error, which a large recording must not make longer than a screen."""
+    every = list(names)
+    more = f" and {len(every) - NAMED_MAX} more" if len(every) > NAMED_MAX else ""
+    return ", ".join(every[:NAMED_MAX]) + more if every else "none"
 
 
 def only_close(tape: Tape) -> str:
@@ -169,14 +183,18 @@ def tell(tape: Tape, subject: Subject) -> Story:
     intact, ReplayDiverged where this version decides otherwise than the one that recorded.
     """
     teller = _Teller(tape, subject)
-    with looking(teller.taken):
+    with looking(teller.taken, teller.concerns):
         count = fold(teller.core, tape.records(), teller.stepped)
-    subject.check(teller.core)
+    subject.check(teller.core, teller.orders.values())
     return teller.story(count)
 
 
 class _Teller:
-    """Collects steps while a core is folded."""
+    """Collects steps while a core is folded.
+
+    Of a pair that was closed several times, the close that is told begins with its request: what
+    was collected before is let go, so that a long journal does not pile up.
+    """
 
     def __init__(self, tape: Tape, subject: Subject) -> None:
         self.tape = tape
@@ -186,8 +204,12 @@ class _Teller:
         self.words = Words(self.core, tape.origin or 0)
         self.fills = Fills(self.core)
         self.steps: list[Step] = []
-        self.requests: list[tuple[Close, int]] = []
+        self.orders: dict[int, Order] = {}
+        self.close: Close | None = None
+        self._newest: Close | None = None
+        self._requests = 0
         self._taken: list[Taken] = []
+        self._keys = self._own_keys()
 
     def taken(self, taken: Taken) -> None:
         """A row is about to be taken."""
@@ -198,75 +220,105 @@ class _Teller:
         taken, self._taken = self._taken, []
         fact = record.fact
         if isinstance(fact, CloseRequested):
-            close = self.core.closes.get(fact.pair)
-            if close is not None and all(close is not known for known, _ in self.requests):
-                self.requests.append((close, record.at))
+            self._requested(fact)
+        fills = self._fills(fact)
         every = _moves(out.trace or [], taken)
-        moves = [move for move in every if self._concerns(move.model)]
+        moves = [move for move in every if self.concerns(move.model)]
+        if self.close is not None:
+            owners = [owner_of(move.model) for move in moves]
+            if self.close not in owners and (any(owners) or self._is_over):
+                return
+            moves = [
+                m for m, owner in zip(moves, owners, strict=True) if owner in (self.close, None)
+            ]
         commands = [
             (command, self.words.command(command))
             for command in out.commands
             if self._commands(command)
         ]
-        fills = self._fills(fact)
         if not (moves or commands or fills or self._about(fact)):
             return
         text = self.words.fact(fact)
-        step = Step(record.seq, record.at, record.wall_ns, fact, text, moves, commands)
+        step = Step(record.seq, record.at, record.wall_ns, fact, text, moves, commands, fills)
         step.first = every[0] if every else None
         step.quotes = [
             self._quote(top.instrument, top.bid, top.ask)
             for top in record.seen
             if self._is_mine(top.instrument)
         ]
-        step.fills = fills
         self.steps.append(step)
         self._picture(step)
+        for message in (fact, *out.commands):
+            order = self._order_of(message)
+            if order is not None:
+                self.orders[order.uid] = order
 
     def story(self, count: int) -> Story:
-        """What was collected, from the request of the close on."""
-        close, asked = self._close()
-        steps = self.steps
-        if close is not None:
-            steps = [step for step in steps if self._of_close(step, close, asked)]
-            for step in steps:
-                step.moves = [m for m in step.moves if owner_of(m.model) in (close, None)]
+        """What was collected, from the request of the close on. Raises TapeError without one."""
+        if self._requests < self.subject.nth:
+            times = "once" if self._requests == 1 else f"{self._requests} times"
+            name = self.subject.name
+            raise TapeError(f"{self.subject.text}: {name} was closed {times} only")
         origin = self.tape.origin
         if origin is None:
-            origin = asked or (steps[0].at if steps else 0)
-        title = self._title(close)
+            origin = self.steps[0].at if self.steps else 0
         return Story(
-            self.subject.text, title, self.tape.about, origin, steps, self.core, close, count
+            self.subject.text,
+            self._title(),
+            self.tape.about,
+            origin,
+            self.steps,
+            self.core,
+            self.close,
+            count,
+            self.orders,
         )
 
-    # ------------------------------------------------------------ what concerns the subject
+    # ------------------------------------------------------------ which close is told
 
-    def _close(self) -> tuple[Close | None, int]:
-        """The close that the subject names, and when it was asked for."""
-        mine = [each for each in self.requests if each[0].id == self.subject.name]
-        if not mine:
-            return None, 0
-        number = self.subject.nth or len(mine)
-        if number > len(mine):
-            times = "once" if len(mine) == 1 else f"{len(mine)} times"
-            raise TapeError(f"{self.subject.text}: {self.subject.name} was closed {times} only")
-        return mine[number - 1]
+    def _requested(self, fact: CloseRequested) -> None:
+        """Begin anew if this asks for the close that is to be told, as far as is known."""
+        close = self.core.closes.get(fact.pair)
+        if fact.pair != self.subject.name or close is None or close is self._newest:
+            return
+        self._newest = close
+        self._requests += 1
+        if not self._is_over:
+            self.close = close
+            self.steps.clear()
+            self.orders.clear()
 
-    def _of_close(self, step: Step, close: Close, asked: int) -> bool:
-        owners = [owner_of(move.model) for move in step.moves]
-        if any(owners):
-            return close in owners
-        later = [at for other, at in self.requests if other.id == close.id and at > asked]
-        return asked <= step.at and not (later and step.at >= later[0])
+    @property
+    def _is_over(self) -> bool:
+        """Whether a later close was asked for than the one that is told."""
+        return 0 < self.subject.nth < self._requests
 
-    def _title(self, close: Close | None) -> str:
+    def _title(self) -> str:
+        close = self.close
         if close is None:
             return f"{self.subject.text} in {self.tape.name}"
-        number = [each for each, _ in self.requests if each.id == close.id].index(close) + 1
+        number = self.subject.nth or self._requests
         end = f"{close.state} {close.outcome}".strip()
         return f"close of {close.id}, number {number} in {self.tape.name}: {close.reason}, {end}"
 
-    def _concerns(self, model: Any) -> bool:
+    # ------------------------------------------------------------ what concerns the subject
+
+    def _own_keys(self) -> frozenset[str]:
+        """The instruments of the subject: of a pair its legs, of an order its own."""
+        pair = self.core.pairs.get(self.subject.name)
+        legs = {self._key(index) for index in pair.legs} if pair is not None else set()
+        own = {self.subject.name.partition("#")[0]}
+        return frozenset(legs | (own & {each.instrument.key for each in self.core.holdings}))
+
+    def _key(self, instrument: int) -> str:
+        return self.core.holdings[instrument].instrument.key
+
+    def _is_mine(self, instrument: int) -> bool:
+        """Whether an instrument belongs to the subject."""
+        return self._key(instrument) in self._keys
+
+    def concerns(self, model: Any) -> bool:
+        """Whether a machine belongs to the subject."""
         name = self.subject.name
         if isinstance(model, Order):
             close = owner_of(model)
@@ -277,30 +329,16 @@ class _Teller:
             mine = (model.id, "", "")
         return name in mine
 
-    def _is_mine(self, instrument: int) -> bool:
-        """Whether an instrument belongs to the subject."""
-        name = self.subject.name
-        key = self.core.holdings[instrument].instrument.key
-        pair = self.core.pairs.get(name)
-        return (
-            key == name
-            or name.startswith(f"{key}#")
-            or (pair is not None and instrument in pair.legs)
-        )
-
     def _commands(self, command: Any) -> bool:
         if isinstance(command, Alarm):
-            return command.machine == self.subject.name or any(
-                command.machine.partition("#")[0] == holding.instrument.key
-                and self._is_mine(holding.instrument.index)
-                for holding in self.core.holdings
-            )
+            machine = command.machine
+            return machine == self.subject.name or machine.partition("#")[0] in self._keys
         if isinstance(command, Arm):
             machine = self.core.machine(command.machine)
-            return machine is not None and self._concerns(machine)
+            return machine is not None and self.concerns(machine)
         if isinstance(command, Place | Cancel | QueryOrder):
-            order = self.core.env.orders.get(command.order)
-            return order is not None and self._concerns(order)
+            order = self._order_of(command)
+            return order is not None and self.concerns(order)
         if isinstance(command, ReadTruth):
             if command.scope < 0:
                 return command.venue == self.subject.name
@@ -311,11 +349,14 @@ class _Teller:
         """Whether a fact is part of the story even if no machine moved."""
         if isinstance(fact, CloseRequested):
             return fact.pair == self.subject.name
-        if isinstance(fact, FillReported):
+        if isinstance(fact, FillReported) and "#" not in self.subject.name:
             return self._is_mine(fact.instrument)
-        order = getattr(fact, "order", 0)
-        known = self.core.env.orders.get(order) if order else None
-        return known is not None and self._concerns(known)
+        order = self._order_of(fact)
+        return order is not None and self.concerns(order)
+
+    def _order_of(self, message: Any) -> Order | None:
+        """The order that a fact or a command names, if it names one that is known."""
+        return self.core.env.orders.get(getattr(message, "order", 0))
 
     # ------------------------------------------------------------ pictures of a moment
 
@@ -331,11 +372,7 @@ class _Teller:
         fills = self.fills.of(fact)
         if "#" in name:
             return [fill for fill in fills if fill.order == name]
-        return [fill for fill in fills if fill.key in self._keys()]
-
-    def _keys(self) -> list[str]:
-        holdings = self.core.holdings
-        return [h.instrument.key for h in holdings if self._is_mine(h.instrument.index)]
+        return [fill for fill in fills if fill.key in self._keys]
 
     def _picture(self, step: Step) -> None:
         close = self.core.closes.get(self.subject.name)
