@@ -21,6 +21,7 @@ from engine.story import page as story_page
 from engine.story.story import Story, Subject, tell
 from engine.story.tape import open_tape
 from engine.taken import Rows, Taken
+from tests.hostile import hostile_scenario
 from tests.scenario_files import DIRECTORY
 
 CHROMIUM = next(
@@ -272,3 +273,24 @@ def test_a_story_is_a_picture_and_its_reasons_point_into_it(
     opened.close()
     assert opened.requests == [path.as_uri()]
     assert opened.complaints == []
+
+
+# ---------------------------------------------------------------- texts of others
+
+
+def test_no_text_of_a_recording_is_run(browser: Browser, docs: Docs, tmp_path: Path) -> None:
+    scenario = hostile_scenario(tmp_path)
+    told, rows = tmp_path / "story.html", tmp_path / "review.html"
+    told.write_text(story_page.page(tell(open_tape(scenario), Subject("x"))), encoding="utf-8")
+    counted = coverage.of_scenarios([scenario])
+    rows.write_text(review.page(docs, None, counted), encoding="utf-8")
+    for path, where in ((told, ""), (rows, "#scenarios/file/0")):
+        opened = Opened(browser, path)
+        opened.page.goto(path.as_uri() + where)
+        expect(opened.page.locator("h1, #right h2").last).to_contain_text("<img src=q")
+        assert opened.page.locator("img").count() == 0
+        assert opened.page.evaluate("typeof attacked") == "undefined"
+        opened.close()
+        assert opened.requests[0] == path.as_uri()
+        assert not any("src=q" in each or each.endswith("/q") for each in opened.requests)
+        assert opened.complaints == []

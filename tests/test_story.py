@@ -30,6 +30,7 @@ from engine.story.tape import Tape, TapeError, open_tape
 from machines.core import TABLES, Core
 from machines.messages import Fact, FillReported
 from machines.table import Out
+from tests.hostile import hostile_scenario
 from tests.live_engine import LiveEngine, config_text
 from tests.scenario_files import DIRECTORY
 
@@ -399,6 +400,54 @@ def test_a_page_of_an_order_has_no_end_of_a_close() -> None:
     text = page(tell(open_tape(C01), Subject("lighter:ZEC#3")))
     assert "In the end" not in text
     assert "cancelling" in text
+
+
+# ---------------------------------------------------------------- texts of others
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return hostile_scenario(tmp_path_factory.mktemp("hostile"))
+
+
+def test_texts_of_others_neither_steer_a_terminal_nor_break_a_line(
+    hostile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in (
+        lambda: trace("x", hostile, Path("config.toml"), "text", None, everything=True),
+        lambda: why("x", hostile, Path("config.toml"), everything=True),
+        lambda: replay(hostile, None, None, step=False, hashes=False),
+        lambda: replay(hostile, None, None, step=True, hashes=False),
+    ):
+        assert verb() == 0
+        printed = capsys.readouterr().out
+        assert "<img src=q" in printed, "it is shown, not hidden"
+        assert "\\x1b[31m" in printed
+        assert all(line.isprintable() for line in printed.splitlines())
+
+
+def test_texts_of_others_stay_texts_in_a_picture_and_a_sequence(hostile: Path) -> None:
+    story = tell(open_tape(hostile), Subject("x"))
+    tree = ElementTree.fromstring(svg(story))  # noqa: S314 - our own
+    assert {each.tag.removeprefix(SVG) for each in tree.iter()} <= {
+        "svg", "title", "g", "rect", "line", "path", "circle", "text",
+    }  # fmt: skip
+    text = sequence.mermaid(story)
+    _, _, body = text.partition("sequenceDiagram\n")
+    assert "#lt;img src=q" in body
+    assert not re.search(r"<(?!br/>)", body)
+    for line in body.splitlines():
+        assert re.match(r"  (participant p\d+ as |p\d+--?>>p\d+: |Note over p\d+: )", line)
+        assert ";" not in re.sub(r"#(35|lt|amp);", "", line)
+
+
+def test_a_page_puts_its_parts_in_once(hostile: Path) -> None:
+    story = tell(open_tape(hostile), Subject("x"))
+    text = page(story)
+    assert text.count("<svg ") == 1, "a title that names a place gets no picture"
+    assert "/*PICTURE*/" in text
+    assert "<img" not in text
+    assert text.count("<script>") == 1
 
 
 # ---------------------------------------------------------------- a long journal

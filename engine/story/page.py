@@ -5,6 +5,7 @@ Puts what the other tellers say into `story.html`. It must not say anything of i
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.resources import files
 
@@ -13,7 +14,7 @@ from engine.story.picture import LEFT, RIGHT, WIDTH, svg
 from engine.story.reasons import explained, raised
 from engine.story.sequence import mermaid
 from engine.story.story import Story
-from engine.story.words import clock
+from engine.story.words import clock, printable
 from engine.summary import describe
 from machines.types import NS
 
@@ -33,9 +34,8 @@ def page(story: Story) -> str:
         "RIGHT": str(WIDTH - RIGHT),
         "SPAN": str(max(end * 1.02, 0.1)),
     }
-    for name, text in parts.items():
-        template = template.replace(f"/*{name}*/", text)
-    return template
+    # In one go: what is put in may look like a place itself.
+    return re.sub(r"/\*([A-Z]+)\*/", lambda place: parts[place[1]], template)
 
 
 def _items(story: Story) -> list[str]:
@@ -56,5 +56,5 @@ def _end(story: Story) -> str:
     if story.close is None or not story.steps:
         return ""
     at = story.steps[-1].at
-    text = "\n".join(describe(close_report(story.close, at), story.core, at))
+    text = "\n".join(map(printable, describe(close_report(story.close, at), story.core, at)))
     return f"<h2>In the end</h2><pre>{escape(text)}</pre>"

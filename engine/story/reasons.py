@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from engine.diagrams.keys import ConfigKey, by_short, named_in, shown
 from engine.story.probe import Asked, Read
 from engine.story.story import Move, Step, Story, rules_of
-from engine.story.words import GATES, MINIMA, SHOWN_MAX, clock, held, said
+from engine.story.words import GATES, MINIMA, SHOWN_MAX, clock, held, printable, said
 from engine.words import TABLES
 from machines.close_model import Close
 from machines.leg_model import Leg
@@ -257,5 +257,6 @@ def _done(step: Step, move: Move) -> str:
             if text == f"cancel {move.transition.id}":
                 texts.append("sends a cancel")
         elif isinstance(command, Alarm) and command.machine == move.transition.id:
-            texts.append(f"raises the alarm {command.kind.replace('_', ' ')}: {command.text}")
+            what = f"{command.kind.replace('_', ' ')}: {printable(command.text)}"
+            texts.append(f"raises the alarm {what}")
     return " and ".join(texts)

@@ -17,7 +17,7 @@ from engine.journal_file import read_only, rows_of
 from engine.journal_rows import decoded
 from engine.simulation.outcome import decimal_text
 from engine.story.tape import Tape
-from engine.story.words import Words, clock, price, quantity, rung
+from engine.story.words import Words, clock, price, printable, quantity, rung
 from machines.close_model import Close
 from machines.digest import digest
 from machines.errors import ReplayDiverged
@@ -85,7 +85,7 @@ class Replay:
         core = self.core
         lines = [f"state after record {self.seq}, digest {self.digest()[:DIGEST_SHOWN]}"]
         if core.env.halted:
-            lines.append(f"  halted by {core.env.halted_by}")
+            lines.append(f"  halted by {printable(core.env.halted_by)}")
         for session in core.sessions.values():
             lines.append(f"  venue {session.id}: {session.state}, {session.mode}")
         closed = {id(leg.holding) for close in core.closes.values() for leg in close.legs}
@@ -104,7 +104,8 @@ class Replay:
 def _close_lines(close: Close, timers: str) -> Iterable[str]:
     end = f", {close.outcome}" if close.outcome else ""
     naked = f", naked {decimal_text(close.naked)}" if close.naked else ""
-    yield f"  close {close.id}: {close.state}{end}, {close.reason}, {close.urgency}{naked}{timers}"
+    why = f"{printable(close.reason)}, {close.urgency}"
+    yield f"  close {close.id}: {close.state}{end}, {why}{naked}{timers}"
     for leg in close.legs:
         rules = leg.instrument
         left = decimal_text(rules.base(leg.rest))

@@ -31,6 +31,8 @@ from machines.session import Session
 PEOPLE = "people"
 #: Characters of a label before it goes on in the next line.
 WIDTH = 46
+#: How Mermaid writes characters that it would take for its own or for HTML.
+_SIGNS = str.maketrans({";": ",", "#": "#35;", "<": "#lt;", "&": "#amp;"})
 
 
 def mermaid(story: Story) -> str:
@@ -38,7 +40,7 @@ def mermaid(story: Story) -> str:
     drawing = _Drawing(story)
     body = [line for step in story.steps for line in drawing.step(step)]
     lines = ["---", titled(story.title), "---", "sequenceDiagram"]
-    lines += [f"  participant {name} as {text}" for name, text in drawing.participants()]
+    lines += [f"  participant {name} as {_clean(text)}" for name, text in drawing.participants()]
     return "\n".join([*lines, *body]) + "\n"
 
 
@@ -173,6 +175,6 @@ class _Drawing:
 
 
 def _clean(text: str) -> str:
-    """Text in short lines, without what ends a statement of Mermaid or begins a number sign."""
+    """Text in short lines, without what ends a statement of Mermaid or begins a sign or a tag."""
     lines = textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
-    return "<br/>".join(lines).replace(";", ",").replace("#", "#35;")
+    return "<br/>".join(line.translate(_SIGNS) for line in lines)

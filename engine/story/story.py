@@ -18,7 +18,7 @@ from engine.journal import Record
 from engine.story.fills import Fill, Fills
 from engine.story.probe import Asked, Taken, looking
 from engine.story.tape import Tape, TapeError
-from engine.story.words import Words, owner_of, rung
+from engine.story.words import Words, owner_of, printable, rung
 from machines.close_model import Close
 from machines.core import Core
 from machines.holding import Book
@@ -264,8 +264,8 @@ class _Teller:
             origin = self.steps[0].at if self.steps else 0
         return Story(
             self.subject.text,
-            self._title(),
-            self.tape.about,
+            printable(self._title()),
+            printable(self.tape.about),
             origin,
             self.steps,
             self.core,

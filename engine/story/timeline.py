@@ -18,7 +18,7 @@ from engine.simulation.outcome import decimal_text
 from engine.story.fills import Fill
 from engine.story.reasons import echoes
 from engine.story.story import Move, Step, Story
-from engine.story.words import GATES, MINIMA, clock
+from engine.story.words import GATES, MINIMA, clock, printable
 from engine.summary import describe
 from engine.words import TABLES, why
 from machines.leg_model import ENDED
@@ -155,7 +155,7 @@ def _end(story: Story, width: int) -> Iterator[Line]:
     yield Line("")
     at = story.steps[-1].at if story.steps else 0
     for text in describe(close_report(story.close, at), story.core, at):
-        yield from _wrapped(text, width, "", "", "    ")
+        yield from _wrapped(printable(text), width, "", "", "    ")
 
 
 def _wrapped(text: str, width: int, style: str, first: str = "", rest: str = "") -> Iterable[Line]:

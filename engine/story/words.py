@@ -124,6 +124,19 @@ def clock(span: int) -> str:
     return f"{span / NS:.3f}"
 
 
+def printable(text: str) -> str:
+    """A text on one line; what would steer a terminal or break a file is shown as its code.
+
+    Venues, people and files give texts of their own, and those are read by terminals and browsers.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else " " if each.isspace() else ascii(each)[1:-1]
+        for each in text
+    )
+
+
 def side(sign: int) -> str:
     """Buy or sell."""
     return "buy" if sign == BUY else "sell"
@@ -197,11 +210,11 @@ class Words:
 
     def fact(self, fact: Any) -> str:
         """What happened."""
-        return self._facts[type(fact)](fact)
+        return printable(self._facts[type(fact)](fact))
 
     def command(self, command: Any) -> str:
         """What is to be done."""
-        return self._commands[type(command)](command)
+        return printable(self._commands[type(command)](command))
 
     def time(self, at: int) -> str:
         """Seconds since the story begins."""
