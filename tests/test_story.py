@@ -12,12 +12,14 @@ import sqlite3
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
-from engine.journal import Record, read_journal
+from engine.journal import Record, open_journal, read_journal
+from engine.journal_errors import ReadOnlyJournal
 from engine.recovery import SESSION_SUFFIX
 from engine.story import sequence, timeline
 from engine.story.command import FORMATS, replay, trace, why
@@ -688,6 +690,26 @@ def test_a_file_of_another_kind_is_no_recording(
         assert f"{path}: " in printed.err
         assert text in printed.err
         assert not printed.out
+
+
+def test_a_journal_where_nothing_can_be_written_is_to_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path) -> NoReturn:
+        raise ReadOnlyJournal(f"{path}: it cannot be written")
+
+    path = tmp_path / "journal.db"
+    open_journal(path).close()
+    shape: dict[str, object] = {"instruments": {}, "venues": {}, "pairs": {}, "session": {}}
+    path.with_name(path.name + SESSION_SUFFIX).write_bytes(msgspec.json.encode({"shape": shape}))
+    assert replay(path, None, None, step=False, hashes=False) == 0
+    # A folder's mode does not stop a test that runs as root.
+    monkeypatch.setattr("engine.story.tape.read_journal", refused)
+    capsys.readouterr()
+    assert replay(path, None, None, step=False, hashes=False) == 2
+    printed = capsys.readouterr().err
+    assert f"{path}: its folder cannot be written" in printed
+    assert "copy the journal and its .session file to a folder that can" in printed
 
 
 def test_a_folder_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

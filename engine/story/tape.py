@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.config import Config
 from engine.journal import JournalError, Record, read_journal
+from engine.journal_errors import ReadOnlyJournal
 from engine.journal_file import APPLICATION
 from engine.recovery import SESSION_SUFFIX
 from engine.recovery import Session as SessionFile
@@ -113,8 +114,18 @@ def of_journal(path: Path, config: Config | None = None) -> Tape:
             f"{path}: is a database of another program, or its first page is damaged; name a "
             "journal or a scenario, or restore a copy"
         )
-    build = _builder(path, config)
-    return Tape(path.name, build, lambda: read_journal(path))
+    return Tape(path.name, _builder(path, config), lambda: _records(path))
+
+
+def _records(path: Path) -> Iterator[Record]:
+    """The records of a journal; to read one, SQLite has to put its side files beside it."""
+    try:
+        yield from read_journal(path)
+    except ReadOnlyJournal as error:
+        raise TapeError(
+            f"{path}: its folder cannot be written, where SQLite keeps side files while it reads; "
+            f"copy the journal and its {SESSION_SUFFIX} file to a folder that can"
+        ) from error
 
 
 def _builder(path: Path, config: Config | None) -> Callable[[], Core]:
