@@ -129,7 +129,7 @@ def test_an_order_sent_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         return [row]
 
     replaced(monkeypatch, Order, trust)
-    found = texts(World(facts=4))
+    found = texts(World(facts=2))
     assert any("believed dead, and alive at the venue" in text for text in found)
 
 

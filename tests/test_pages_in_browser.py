@@ -18,8 +18,9 @@ from engine.diagrams import coverage, review
 from engine.diagrams.coverage import Coverage, Source
 from engine.diagrams.docs import Docs
 from engine.story import page as story_page
-from engine.story.story import Story, Subject, tell
+from engine.story.story import Story
 from engine.story.tape import open_tape
+from engine.story.telling import Subject, tell
 from engine.taken import Rows, Taken
 from tests.hostile import hostile_scenario
 from tests.scenario_files import DIRECTORY

@@ -27,14 +27,15 @@ from engine.story.page import page
 from engine.story.picture import svg
 from engine.story.reasons import reasons
 from engine.story.replay import Replay
-from engine.story.story import Story, Subject, only_close, tell
+from engine.story.story import Story
 from engine.story.tape import Tape, TapeError, open_tape
+from engine.story.telling import Subject, only_close, tell
 from machines.core import TABLES, Core
-from machines.messages import Fact, FillReported
+from machines.messages import CloseRequested, Fact, FillReported
 from machines.table import Out
 from tests.hostile import hostile_scenario
 from tests.live_engine import LiveEngine, config_text
-from tests.scenario_files import DIRECTORY
+from tests.scenario_files import DIRECTORY, FILES
 
 C01 = DIRECTORY / "c01_unequal_legs.toml"
 C02 = DIRECTORY / "c02a_race_two_counters.toml"
@@ -450,6 +451,24 @@ def test_a_page_puts_its_parts_in_once(hostile: Path) -> None:
     assert "/*PICTURE*/" in text
     assert "<img" not in text
     assert text.count("<script>") == 1
+
+
+# ---------------------------------------------------------------- every story
+
+
+@pytest.mark.slow  # runs every scenario file and looks at every guard that it asks
+def test_every_close_of_every_scenario_can_be_told_in_every_format() -> None:
+    for file in FILES:
+        tape = open_tape(file)
+        pairs = dict.fromkeys(
+            record.fact.pair for record in tape.records() if isinstance(record.fact, CloseRequested)
+        )
+        for pair in pairs:
+            story = tell(tape, Subject(pair))
+            assert told(story, everything=True)
+            assert reasons(story, everything=True)
+            assert sequence.mermaid(story)
+            assert ElementTree.fromstring(svg(story)).tag == f"{SVG}svg"  # noqa: S314 - our own
 
 
 # ---------------------------------------------------------------- a long journal

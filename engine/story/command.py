@@ -23,8 +23,9 @@ from engine.simulation.scenario import ScenarioError
 from engine.story import page, picture, sequence, timeline
 from engine.story.reasons import reasons
 from engine.story.replay import Replay, intact_until
-from engine.story.story import Story, Subject, only_close, tell
+from engine.story.story import Story
 from engine.story.tape import Tape, TapeError, open_tape
+from engine.story.telling import Subject, only_close, tell
 from machines.errors import ReplayDiverged
 from machines.table import Out
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from engine.simulation.outcome import decimal_text
 from engine.story.fills import Fill
 from engine.story.scale import Scale, padded, plain
-from engine.story.story import LegView, Step, Story
+from engine.story.story import Story
 from engine.story.words import clock, side
 from machines.messages import Alarm, Place
 from machines.order_model import DEAD
@@ -325,9 +325,9 @@ def _lanes(canvas: Canvas, story: Story, across: Scale, end: float) -> None:
 def _left(canvas: Canvas, story: Story, across: Scale, end: float, keys: list[str]) -> None:
     """What is left to close on each leg, in base units."""
     points: dict[str, list[tuple[float, float]]] = {key: [] for key in keys}
-    for step, leg in _views(story):
-        if leg.key in points:
-            points[leg.key].append((_seconds(story, step.at), float(leg.rest)))
+    for step in story.steps:
+        for key in points.keys() & step.left.keys():
+            points[key].append((_seconds(story, step.at), float(step.left[key])))
     values = [value for each in points.values() for _, value in each]
     if not values:
         return
@@ -338,10 +338,6 @@ def _left(canvas: Canvas, story: Story, across: Scale, end: float, keys: list[st
         color = ("#1d4ed8", "#a21caf")[row % 2]
         canvas.text(16, top + 45 + row * 15, key, fill=color, font_size=11)
         _steps(canvas, across, scale, each, color, f"{key}: left to close, base units", end)
-
-
-def _views(story: Story) -> list[tuple[Step, LegView]]:
-    return [(step, leg) for step in story.steps for leg in step.legs]
 
 
 def _naked(canvas: Canvas, story: Story, across: Scale, end: float) -> None:

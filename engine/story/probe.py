@@ -41,8 +41,6 @@ _OPENED = frozenset({
     AggressiveSettings, MarketSettings, SessionSettings, VenueSettings, Capabilities,
     OrderReported, FillReported, TruthRead,
 })  # fmt: skip
-#: Reads that a guard makes at the most; the bound only guards against a loop.
-READS_MAX = 400
 
 
 class Read(Struct, frozen=True):
@@ -98,8 +96,7 @@ class _View:
             return self._view(value)
         if kind in (list, tuple) and value and type(value[0]) in _OPENED:
             return [self._view(each) for each in value]
-        if len(self._reads) < READS_MAX:
-            self._reads.append(Read(type(real).__name__, name, value, real))
+        self._reads.append(Read(type(real).__name__, name, value, real))
         return value
 
     def _view(self, real: Any) -> _View:
@@ -118,11 +115,7 @@ def _looked(guard: Callable[[Any], Any], data: Shown) -> list[Read]:
     message = data.args[0]
     shown = view._view(message) if type(message) in _OPENED else message
     look = Shown(data.state, data.event, data.machine, model, (shown, data.args[1]), {})
-    try:
-        guard(look)
-    except (AttributeError, TypeError):
-        # A guard that looks at what a view cannot stand for is told without its values.
-        return []
+    guard(look)
     return list({(read.kind, read.name, id(read.owner)): read for read in reads}.values())
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from engine.diagrams.keys import ConfigKey, by_short, named_in, shown
+from engine.story.asked import held, said
 from engine.story.probe import Asked, Read
 from engine.story.story import Move, Step, Story, rules_of
-from engine.story.words import GATES, MINIMA, SHOWN_MAX, clock, held, printable, said
+from engine.story.words import GATES, MINIMA, clock, printable
 from engine.words import TABLES
 from machines.close_model import Close
 from machines.leg_model import Leg
@@ -20,6 +21,8 @@ from machines.order_model import Order
 from machines.table import Row
 from machines.types import MARKET, RUNGS, CloseSettings, VenueSettings
 
+#: Values of guards that a sentence shows at the most.
+SHOWN_MAX = 8
 #: Settings that decide the price of an order, by the word of why it has that price.
 _PRICING = {
     "passive": ("passive_limit.price",),

@@ -20,7 +20,6 @@ from engine.story.tape import Tape
 from engine.story.words import Words, clock, price, printable, quantity, rung
 from machines.close_model import Close
 from machines.digest import digest
-from machines.errors import ReplayDiverged
 from machines.messages import Arm
 from machines.order_model import Order
 from machines.table import Out
@@ -141,6 +140,3 @@ def intact_until(path: Path) -> int:
         # Whatever ends the reading of a damaged file, the records before it are what counts.
         return last
     return last
-
-
-__all__ = ["JournalError", "Replay", "ReplayDiverged", "intact_until"]

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.config import Config
-from engine.journal import JournalError, Record, read_journal
+from engine.journal import Record, read_journal
 from engine.journal_errors import ReadOnlyJournal
 from engine.journal_file import APPLICATION
 from engine.recovery import SESSION_SUFFIX
@@ -172,6 +172,3 @@ class _Shape(Struct):
             self.session.get("session"),
             tracing=True,
         )
-
-
-__all__ = ["JournalError", "ScenarioError", "Tape", "TapeError", "of_journal", "open_tape"]

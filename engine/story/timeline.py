@@ -142,10 +142,10 @@ def _reason(move: Move) -> str:
 
 
 def _left(step: Step) -> str:
-    if not step.legs:
+    if not step.left:
         return ""
-    legs = ", ".join(f"{leg.key} {decimal_text(leg.rest)}" for leg in step.legs)
-    naked = f"; naked {decimal_text(step.naked)}" if len(step.legs) > 1 else ""
+    legs = ", ".join(f"{key} {decimal_text(rest)}" for key, rest in step.left.items())
+    naked = f"; naked {decimal_text(step.naked)}" if len(step.left) > 1 else ""
     return f"left: {legs}{naked}"
 
 
