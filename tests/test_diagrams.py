@@ -18,8 +18,9 @@ import pytest
 
 from engine.diagrams import graphs
 from engine.diagrams.arrows import Arrow, Groups, moving_arrows, staying_arrows
-from engine.diagrams.command import FORMATS, Wanted, main
+from engine.diagrams.command import Wanted, main
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc, StateDoc, describe
+from engine.diagrams.drawing import FORMATS
 from engine.diagrams.graphs import Look, MissingGraphviz, Overlay
 from engine.diagrams.keys import by_short, known, named_in, values
 from engine.diagrams.overview import flows

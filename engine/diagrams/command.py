@@ -9,20 +9,19 @@ from __future__ import annotations
 import difflib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.config import Config, ConfigError, load
-from engine.diagrams import compare, coverage, graphs, overview, pages, review
-from engine.diagrams.arrows import Arrow, moving_arrows, staying_arrows
-from engine.diagrams.docs import Docs, MachineDoc, describe
-from engine.diagrams.graphs import MissingGraphviz, Overlay
+from engine.diagrams import compare, coverage, graphs, pages
+from engine.diagrams.docs import Docs, describe
+from engine.diagrams.drawing import ENDINGS, FORMATS, PRINTED, Drawing, Style, has_fonts, picture
+from engine.diagrams.graphs import MissingGraphviz
 from engine.diagrams.lint import RULES, lint
-from engine.diagrams.revision import JSON_NAME, RevisionError, docs_of
+from engine.diagrams.revision import RevisionError, docs_of
 from engine.journal import JournalError
 from engine.simulation.explore import Explorer, Violation
 from engine.simulation.scenario import ScenarioError
@@ -31,15 +30,10 @@ from engine.story.tape import TapeError
 from machines.core import TABLES
 from machines.errors import ReplayDiverged
 
-FORMATS = ("mermaid", "dot", "svg", "png", "md", "html", "json")
-#: What can be printed as it is; the others need a folder to be written into.
-PRINTED = ("mermaid", "dot", "svg", "md", "html", "json")
-_ENDINGS = {"mermaid": "mmd", "dot": "dot", "svg": "svg", "png": "png"}
 #: Where the committed pages are.
 COMMITTED = Path("docs/machines")
 #: Scenarios that the review page counts when none are named.
 SCENARIOS = Path("tests/scenarios")
-REVIEW_NAME = "review.html"
 CHANGES_NAME = "changes.md"
 #: How the colours of a picture of changes are read.
 CHANGED_KEY = (
@@ -107,8 +101,17 @@ def _run(wanted: Wanted) -> int:
     measured = _measured(wanted, formats, config)
     if measured is not None and (wanted.scenarios or wanted.journals) and not formats:
         return _counted(docs, measured)
-    _draw(docs, whole, wanted, formats or ["mermaid"], measured, config)
+    laid = measured if wanted.scenarios or wanted.journals else None
+    _draw(
+        Drawing(docs, whole, _style(wanted), config, measured, laid),
+        formats or ["mermaid"],
+        wanted.out,
+    )
     return 0
+
+
+def _style(wanted: Wanted) -> Style:
+    return Style(loops=wanted.loops, unfolded=wanted.unfolded)
 
 
 def _refuse_contradictions(wanted: Wanted) -> None:
@@ -140,13 +143,13 @@ def _refuse_contradictions(wanted: Wanted) -> None:
     drawn = set(wanted.formats) or {"mermaid"}
     if wanted.config is not None and not drawn & {"html", "all"} and mode != "--journal":
         raise WrongInput("--config: only --format html shows configured values")
-    if (wanted.loops or wanted.unfolded) and not drawn & {*_ENDINGS, "all"}:
-        raise WrongInput(f"--loops, --unfolded: only for {', '.join(_ENDINGS)}")
+    if (wanted.loops or wanted.unfolded) and not drawn & {*ENDINGS, "all"}:
+        raise WrongInput(f"--loops, --unfolded: only for {', '.join(ENDINGS)}")
     if mode == "--against":
         if wanted.formats and wanted.out is None:
             raise WrongInput("--against prints text; pictures need a folder: --out DIR")
-        if not drawn & {*_ENDINGS, "all"}:
-            raise WrongInput(f"--against --format: allowed: {', '.join(_ENDINGS)}, all")
+        if not drawn & {*ENDINGS, "all"}:
+            raise WrongInput(f"--against --format: allowed: {', '.join(ENDINGS)}, all")
     elif mode and drawn <= {"md", "json"}:
         raise WrongInput(f"{mode}: md and json show no counts; choose another --format")
 
@@ -198,34 +201,27 @@ def _measured(
 # ---------------------------------------------------------------- drawing
 
 
-def _draw(
-    docs: Docs,
-    whole: Docs,
-    wanted: Wanted,
-    formats: Sequence[str],
-    measured: coverage.Coverage | None,
-    config: Config | None,
-) -> None:
-    laid = measured if wanted.scenarios or wanted.journals else None
-    if wanted.out is None:
-        texts = [
-            data.decode()
-            for _, data in _files(docs, whole, wanted, formats[0], laid, measured, config)
-        ]
-        sys.stdout.write("\n".join(texts))
+def _draw(drawing: Drawing, formats: Sequence[str], out: Path | None) -> None:
+    """Print the one format that was asked for, or write all of them into a folder."""
+    if out is None:
+        sys.stdout.write("\n".join(data.decode() for _, data in drawing.files(formats[0])))
         return
-    _make_folder(wanted.out)
+    _make_folder(out)
     written = 0
     for each in formats:
-        for name, data in _files(docs, whole, wanted, each, laid, measured, config):
-            (wanted.out / name).write_bytes(data)
+        for name, data in drawing.files(each):
+            (out / name).write_bytes(data)
             written += 1
-        if each == "png" and not _has_fonts():
+        if each == "png" and not has_fonts():
             sys.stderr.write(
                 "no font is installed here, so the letters of the PNG are empty boxes; install "
                 "one, such as the package fonts-dejavu-core, or use SVG\n"
             )
-    sys.stdout.write(f"{written} {'file' if written == 1 else 'files'} written to {wanted.out}\n")
+    sys.stdout.write(f"{_files(written)} written to {out}\n")
+
+
+def _files(count: int) -> str:
+    return f"{count} {'file' if count == 1 else 'files'}"
 
 
 def _make_folder(path: Path) -> None:
@@ -239,76 +235,6 @@ def _make_folder(path: Path) -> None:
         raise WrongInput(
             f"--out {path}: cannot be made ({error.strerror}); name a folder that you may write to"
         ) from error
-
-
-def _files(
-    docs: Docs,
-    whole: Docs,
-    wanted: Wanted,
-    kind: str,
-    laid: coverage.Coverage | None,
-    measured: coverage.Coverage | None,
-    config: Config | None,
-) -> Iterator[tuple[str, bytes]]:
-    """Every file of one format, by name; without a folder, only what the machines need."""
-    if kind == "json":
-        yield JSON_NAME, msgspec.json.format(msgspec.json.encode(docs))
-    elif kind == "md":
-        found = pages.pages(docs)
-        if wanted.machines:
-            del found[pages.HOME]
-        for name, text in found.items():
-            yield name, text.encode()
-    elif kind == "html":
-        yield REVIEW_NAME, review.page(docs, config, measured, whole).encode()
-    else:
-        for machine in docs.machines:
-            arrows = _arrows(machine, wanted)
-            look = Overlay(machine.name)
-            if laid is not None:
-                look = coverage.overlay(machine, arrows, laid)
-            look = _keyed(look, wanted)
-            yield f"{machine.name}.{_ENDINGS[kind]}", _picture(machine, arrows, kind, look)
-        if not wanted.machines:
-            yield f"overview.{_ENDINGS[kind]}", _overview(docs, kind)
-
-
-def _arrows(machine: MachineDoc, wanted: Wanted) -> list[Arrow]:
-    arrows = moving_arrows(machine, folded=not wanted.unfolded)
-    return arrows + (staying_arrows(machine, len(arrows) + 1) if wanted.loops else [])
-
-
-def _keyed(look: Overlay, wanted: Wanted) -> Overlay:
-    """The look with a key that fits the arrows."""
-    other = {
-        **(graphs.UNFOLDED if wanted.unfolded else {}),
-        **(graphs.LOOPS if wanted.loops else {}),
-    }
-    return replace(look, key=tuple(filter(None, (other.get(line, line) for line in look.key))))
-
-
-def _picture(machine: MachineDoc, arrows: Sequence[Arrow], kind: str, look: Overlay) -> bytes:
-    if kind == "mermaid":
-        return graphs.mermaid(machine, arrows, look).encode()
-    if kind == "dot":
-        return graphs.dot(machine, arrows, look).encode()
-    return graphs.draw(machine, arrows, kind, look)
-
-
-def _overview(docs: Docs, kind: str) -> bytes:
-    if kind == "mermaid":
-        return overview.mermaid(docs).encode()
-    return overview.dot(docs).encode() if kind == "dot" else overview.draw(docs, kind)
-
-
-def _has_fonts() -> bool:
-    folders = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library")
-    own = (Path.home() / ".fonts", Path.home() / ".local/share/fonts", Path("C:/Windows/Fonts"))
-    return any(
-        next(Path(folder).rglob("*.[to]tf"), None)
-        for folder in (*folders, *own)
-        if Path(folder).is_dir()
-    )
 
 
 # ---------------------------------------------------------------- checking
@@ -421,21 +347,22 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
     _make_folder(wanted.out)
     (wanted.out / CHANGES_NAME).write_text(text, encoding="utf-8")
     written = 1
-    kinds = [each for each in formats if each in _ENDINGS] or ["svg"]
+    kinds = [each for each in formats if each in ENDINGS] or ["svg"]
+    style = _style(wanted)
     for change in changes.machines:
         if not change:
             continue
         sides = [compare.named(each, change.name) for each in (before, docs)]
         both = compare.both(*sides)
-        arrows = _arrows(both, wanted)
+        arrows = style.arrows(both)
         look = compare.overlay(change, both, arrows, wanted.against)
-        look = _keyed(replace(look, key=(*CHANGED_KEY, *graphs.KEY)), wanted)
+        look = style.keyed(replace(look, key=(*CHANGED_KEY, *graphs.KEY)))
         for kind in kinds:
-            name = f"{change.name}.{_ENDINGS[kind]}"
-            (wanted.out / name).write_bytes(_picture(both, arrows, kind, look))
+            name = f"{change.name}.{ENDINGS[kind]}"
+            (wanted.out / name).write_bytes(picture(both, arrows, kind, look))
             written += 1
     # Beside the text, which is made to be put into a request for review.
-    sys.stderr.write(f"{written} {'file' if written == 1 else 'files'} written to {wanted.out}\n")
+    sys.stderr.write(f"{_files(written)} written to {wanted.out}\n")
     return 0
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from engine.config import Config
 from engine.config_keys import AGGRESSIVE, CLOSE, MARKET, PASSIVE, SESSION, VENUE
 from engine.config_reading import Key
-from engine.config_values import COUNT, MILLISECONDS, SECONDS
+from engine.config_values import MILLISECONDS, SECONDS
 from machines.types import Capabilities, VenueSettings
 
 Field = tuple[str, str]
@@ -32,7 +32,6 @@ class ConfigKey(Struct, frozen=True):
     struct: str
     field: str
     meaning: str
-    is_count: bool = False
     key: Key | None = None
 
 
@@ -53,7 +52,6 @@ def known() -> dict[Field, ConfigKey]:
                     struct,
                     key.filled,
                     key.meaning,
-                    key.kind is COUNT,
                     key,
                 )
     for name in Capabilities.__struct_fields__:
