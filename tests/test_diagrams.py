@@ -306,7 +306,11 @@ def test_every_format_is_written_without_any_program_of_the_system(tmp_path: Pat
     for name in (*MACHINES, "overview"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n")
         assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag == f"{SVG}svg"  # noqa: S314
-        assert (tmp_path / f"{name}.dot").read_text().startswith(("digraph", "strict digraph"))
+        assert (
+            (tmp_path / f"{name}.dot")
+            .read_text(encoding="utf-8")
+            .startswith(("digraph", "strict digraph"))
+        )
 
 
 def test_without_a_folder_one_machine_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +324,7 @@ def test_what_was_written_as_json_is_read_back(
     docs: Docs, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(Wanted(formats=["json"])) == 0
-    (tmp_path / JSON_NAME).write_text(capsys.readouterr().out)
+    (tmp_path / JSON_NAME).write_text(capsys.readouterr().out, encoding="utf-8")
     assert read_json(tmp_path / JSON_NAME) == docs
     assert msgspec.json.decode((tmp_path / JSON_NAME).read_bytes(), type=Docs) == docs
 

@@ -150,6 +150,15 @@ def test_a_message_to_a_neighbour_is_known_by_its_class_and_certainty() -> None:
     ), "without timers there is nothing to stop, so that branch counts as taken"
 
 
+def test_a_branch_for_timers_that_returns_does_not_hide_what_follows() -> None:
+    def action(e: Any) -> None:
+        if e.model.timers:
+            return
+        e.model.timers["late"] = 1
+
+    assert read(action).effects == (Effect("arm", "late", "Thing", False),)
+
+
 def test_what_a_branch_does_is_not_sure_and_what_follows_a_return_neither() -> None:
     def action(e: Any) -> None:
         thing, out = e.model, e.args[1]

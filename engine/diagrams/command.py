@@ -251,7 +251,7 @@ def _check(docs: Docs, folder: Path) -> int:
     present = {path.name for path in folder.glob("*.md")}
     for name in sorted({*wanted, *present}):
         path = folder / name
-        there = path.read_text(encoding="utf-8") if path.exists() else ""
+        there = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         if there == wanted.get(name, ""):
             continue
         stale += 1

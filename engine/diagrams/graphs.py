@@ -47,7 +47,7 @@ KEY = (
 #: What other arrows make of that.
 UNFOLDED = {KEY[1]: "", KEY[2]: "Label: a number, triggers, +N for N more."}
 LOOPS = {KEY[3]: "A loop keeps the state and does something."}
-#: The same where no look of an overlay colours the arrows.
+#: What `KEY` leaves out, for pictures whose arrows no overlay colours.
 TINTED = "An arrow has the colour of where it leads."
 FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 
@@ -55,9 +55,8 @@ FONT = "Helvetica,Arial,DejaVu Sans,sans-serif"
 class Look(Struct, frozen=True):
     """How one state or arrow is to look; what is empty stays as it is by default.
 
-    `color` is that of lines, `ink` of an arrow's label.
-
-    `mark` is a sign before the label, for pictures without colours; `note` a line of its own below.
+    `color` is that of lines, `ink` of an arrow's label, `mark` a sign before the label for pictures
+    without colours, `note` a line of its own below.
     """
 
     color: str = ""

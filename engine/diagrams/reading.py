@@ -189,7 +189,7 @@ class Reader:
 
     def _if(self, node: ast.If, frame: Frame) -> bool:
         test = self._value(node.test, frame)
-        if test.kind == "timers" and not node.orelse:
+        if test.kind == "timers" and not node.orelse and not may_leave(node):
             # Without timers there is nothing to stop, so stopping them is done for sure.
             return self._block(node.body, frame)
         truth = test.truth
