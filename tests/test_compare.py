@@ -22,6 +22,7 @@ from engine.diagrams.compare import (
     overlay,
 )
 from engine.diagrams.docs import Docs, describe
+from engine.diagrams.reading import Effect
 from engine.diagrams.revision import RevisionError, docs_of
 from machines.table import Row, State
 from tests.tables import changed, without
@@ -114,6 +115,25 @@ def test_a_state_and_its_meaning_are_compared(docs: Docs) -> None:
     assert "* - state `lost`: nobody knows" in against(describe(changed("leg", states=other)), docs)
 
 
+def test_a_guard_and_an_action_that_say_or_do_something_else_are_told(docs: Docs) -> None:
+    leg = docs.machine("leg")
+    name = next(each.name for each in leg.callbacks.values() if each.effects and each.settings)
+    other = msgspec.structs.replace(
+        leg.callbacks[name], doc="Be bold.", effects=(Effect("command", "Jump"),), settings=()
+    )
+    changed_leg = msgspec.structs.replace(leg, callbacks=leg.callbacks | {name: other})
+    after = msgspec.structs.replace(
+        docs, machines=tuple(changed_leg if each is leg else each for each in docs.machines)
+    )
+    heads = [line for line in against(docs, after).splitlines() if line.startswith("* ")]
+    assert len(heads) == 3
+    assert heads[0].startswith(f"* ~ `{name}` says: ")
+    assert heads[0].endswith(" > Be bold.")
+    assert heads[1].startswith(f"* ~ `{name}` may do: -")
+    assert heads[1].endswith(", +Jump")
+    assert heads[2].startswith(f"* ~ `{name}` reads: -")
+
+
 def test_a_rule_for_two_legs_is_compared(docs: Docs) -> None:
     rules = list(docs.joint)
     rules[0] = msgspec.structs.replace(rules[0], rung="market", why="at once")
@@ -153,6 +173,17 @@ def test_what_is_new_is_green_what_is_gone_red_and_what_changed_amber(docs: Docs
     for mark, look in signs.values():
         assert look.color == {"+": ADDED, "-": REMOVED, "~": CHANGED}[mark]
         assert look.dashed == (mark == "-")
+
+
+def test_an_arrow_of_which_one_row_is_new_has_changed(docs: Docs) -> None:
+    arrows = moving_arrows(docs.machine("order"))
+    arrow = next(each for each in arrows if len(each.rows) > 2)
+    new = docs.machine("order").rows[arrow.rows[0]]
+    before = describe(changed("order", lambda rows: [*rows[: new.number], *rows[new.number + 1 :]]))
+    (change,) = [each for each in compare(before, docs).machines if each]
+    look = overlay(change, docs.machine("order"), arrows, "before").arrows[arrow.number]
+    assert (look.mark, look.color) == ("~", CHANGED)
+    assert look.note == f"1 of {len(arrow.rows)} rows"
 
 
 # ---------------------------------------------------------------- revisions and folders

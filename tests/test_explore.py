@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from engine.simulation.explore import Explorer
 from engine.simulation.memento import Memento, key_of
-from engine.simulation.small_world import Coming, Venues, World, small_core
+from engine.simulation.small_world import Coming, Venues, World, changed, small_core
 from machines.close_model import Close
 from machines.core import TABLES
 from machines.leg_model import Leg
-from machines.messages import CloseRequested
+from machines.messages import CloseRequested, Place
 from machines.order_model import Order
 from machines.table import Row, Table
 
@@ -49,7 +50,6 @@ def test_nothing_breaks_in_any_interleaving_of_a_few_facts(world: World) -> None
     found = Explorer(world).run()
     assert found.violations == []
     assert found.states > 10_000
-    print(f"{found.states} joint states, {found.steps} facts")
 
 
 def test_the_same_world_is_gone_through_in_the_same_way() -> None:
@@ -113,6 +113,80 @@ def test_what_is_put_aside_comes_back_whole() -> None:
     memento.restore(core)
     assert key_of(core, 0) == before
     assert not core.closes
+
+
+# ---------------------------------------------------------------- invariants
+
+
+class Begun(Explorer):
+    """A world in which the close has begun and both legs have an order at their venue."""
+
+    def __init__(self) -> None:
+        super().__init__(World())
+        start = CloseRequested(self.now, "x", "MANUAL")
+        self.venues = self._step(Venues((3, -3)), (start,))
+
+    def take(self, label: str) -> None:
+        """Let happen what may come next under this name."""
+        moves = Coming(self.world, self.core, self.now).moves(self.venues)
+        _, after, facts, self.now = next(move for move in moves if move[0] == label)
+        self.venues = self._step(after, facts)
+
+    def broken(self) -> list[str]:
+        return [violation.text for violation in self.found.violations]
+
+
+@pytest.fixture
+def begun() -> Begun:
+    begun = Begun()
+    assert begun.broken() == []
+    return begun
+
+
+def test_a_fill_that_no_venue_knows_of_breaks_an_invariant(begun: Begun) -> None:
+    begun.take("a#0: fills 1")
+    uid = begun.venues.tickets[0].uid
+    begun._check(changed(begun.venues, uid, cum=0))
+    assert begun.broken() == ["I4: a:X#1 believed to have filled 1 of 0"]
+
+
+def test_a_position_that_turned_breaks_an_invariant(begun: Begun) -> None:
+    begun._check(replace(begun.venues, held=(-1, -3)))
+    assert begun.broken() == ["I7: a turned from 3 to -1"]
+
+
+def test_a_close_that_ended_with_something_held_or_alive_breaks_an_invariant(begun: Begun) -> None:
+    begun._ended(begun.venues)
+    alive, held = begun.broken()
+    assert alive.endswith(" with 2 orders alive")
+    assert held.endswith(" with (3, -3) held")
+
+
+def place(begun: Begun, qty: int, side: int = -1) -> Place:
+    """An order on leg a, as the core would command it."""
+    return Place(begun.now, 99, 0, side, qty, 10_000, "GTC", False, True, 0, 0, 1, "", "")
+
+
+def test_a_second_order_breaks_an_invariant(begun: Begun) -> None:
+    begun._check_place(begun.venues, place(begun, 1))
+    assert begun.broken() == ["I6: a: a second order while an earlier one may fill"]
+
+
+@pytest.mark.parametrize(("qty", "side"), [(4, -1), (1, 1)])
+def test_an_order_of_more_than_is_held_breaks_an_invariant(
+    begun: Begun, qty: int, side: int
+) -> None:
+    begun._check_place(replace(begun.venues, tickets=()), place(begun, qty, side))
+    assert begun.broken() == [f"I6: a: an order of {qty} with 3 known"]
+
+
+def test_an_order_that_a_person_has_ruled_out_breaks_an_invariant(begun: Begun) -> None:
+    begun.core.env.halted = True
+    begun._check_place(replace(begun.venues, tickets=(), withdrawn=True), place(begun, 1))
+    assert begun.broken() == [
+        "a: an order while halted",
+        "a: an order after the close was withdrawn",
+    ]
 
 
 # ---------------------------------------------------------------- defects that it finds

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.diagrams.docs import Docs
+from engine.diagrams.docs import CallbackDoc, Docs, MachineDoc, RowDoc, StateDoc
 from engine.diagrams.lint import RULES, Finding, lint
+from engine.diagrams.reading import Effect
 from engine.diagrams.timers import armed_in
 from machines.close_actions import start_idle_legs
 from machines.core import TABLES
@@ -32,6 +33,7 @@ def found(tables: Iterable[Table], rule: str) -> list[Finding]:
     return [finding for finding in lint(tables) if finding.rule == rule]
 
 
+@pytest.mark.slow  # reads the source of everything behind the tables first
 def test_nothing_is_wrong_with_the_tables_that_run() -> None:
     assert lint(TABLES.values()) == []
 
@@ -111,18 +113,11 @@ def test_a_guard_made_non_exhaustive_is_found() -> None:
     assert "attempt_due in market: no unguarded last row" in texts
 
 
-@pytest.mark.parametrize(
-    ("machine", "change", "rows"),
-    [
-        ("leg", without("order_ended", "aggressive_limit", "attempts_are_spent"), "attempt_due"),
-        ("leg", without("order_ended", "market", "attempts_are_spent"), "attempt_due"),
-    ],
-)
-def test_a_bounded_retry_made_unbounded_is_found(
-    machine: str, change: Callable[[tuple[Row, ...]], list[Row]], rows: str
-) -> None:
-    texts = [each.text for each in found(changed(machine, change), "bound")]
-    assert any("follow each other for ever" in text and rows in text for text in texts)
+@pytest.mark.parametrize("rung", ["aggressive_limit", "market"])
+def test_a_bounded_retry_made_unbounded_is_found(rung: str) -> None:
+    change = without("order_ended", rung, "attempts_are_spent")
+    texts = [each.text for each in found(changed("leg", change), "bound")]
+    assert any("follow each other for ever" in text and "attempt_due" in text for text in texts)
 
 
 def test_a_retry_that_is_no_longer_counted_is_found() -> None:
@@ -267,6 +262,18 @@ def test_a_row_behind_one_that_takes_all_it_would_is_found() -> None:
     ]
 
 
+def test_a_row_that_stands_there_twice_is_said_once() -> None:
+    def twice(rows: tuple[Row, ...]) -> list[Row]:
+        first = next(row for row in rows if row.trigger == "truth" and row.guards)
+        at = rows.index(first)
+        return [*rows[:at], first, *rows[at:]]
+
+    assert [each.text for each in found(changed("session", twice), "well-formed")] == [
+        "truth in syncing: duplicate row"
+    ]
+    assert found(changed("session", twice), "dead row") == []
+
+
 def test_a_row_for_a_timer_that_is_never_armed_there_is_found() -> None:
     def more(rows: tuple[Row, ...]) -> list[Row]:
         return [*rows, Row("ask", "live", None, None, (read_now,))]
@@ -394,11 +401,21 @@ def test_a_deadline_that_names_no_key_is_found(length: str) -> None:
     assert f"lasts {length!r}, which names no key" in texts[0]
 
 
-def test_every_rule_is_tested_here_and_says_what_it_makes_sure_of() -> None:
+def test_the_rules_are_those_that_are_tested_here() -> None:
     assert list(RULES) == [
         "well-formed", "deadline", "timer", "dead row", "sender", "every fact", "way out", "bound",
         "joint",
     ]  # fmt: skip
+
+
+def test_a_timer_that_has_fired_is_armed_no_more() -> None:
+    arm = CallbackDoc("arm", "", (Effect("arm", "late", "Small"),))
+    rows = (RowDoc(0, "go", "a", "b", actions=("arm",)), RowDoc(1, "late", "b", "c"))
+    states = tuple(StateDoc(name, "") for name in "abc")
+    armed = armed_in(MachineDoc("small", "Small", "", "a", states, rows, {"arm": arm}, {}))
+    assert {state: set(tags) for state, tags in armed.items()} == {
+        "a": set(), "b": {"late"}, "c": set(),
+    }  # fmt: skip
 
 
 def test_the_timers_of_a_leg_are_followed_through_its_states(docs: Docs) -> None:
