@@ -11,6 +11,8 @@ import shutil
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree
@@ -23,16 +25,19 @@ from engine.journal_errors import ReadOnlyJournal
 from engine.recovery import SESSION_SUFFIX
 from engine.story import sequence, timeline
 from engine.story.command import FORMATS, replay, trace, why
+from engine.story.moves import moves_of
 from engine.story.page import page
 from engine.story.picture import svg
+from engine.story.probe import Taken
 from engine.story.reasons import reasons
 from engine.story.replay import Replay
+from engine.story.scale import Scale, padded
 from engine.story.story import Story
 from engine.story.tape import Tape, TapeError, open_tape
 from engine.story.telling import Subject, only_close, tell
 from machines.core import TABLES, Core
 from machines.messages import CloseRequested, Fact, FillReported
-from machines.table import Out
+from machines.table import Out, Transition
 from tests.hostile import hostile_scenario
 from tests.live_engine import LiveEngine, config_text
 from tests.scenario_files import DIRECTORY, FILES
@@ -133,6 +138,12 @@ def test_a_timeline_fits_the_terminal(c01: Story, width: int) -> None:
     assert max(map(len, told(c01, width))) <= width
 
 
+def test_what_is_left_is_told_when_it_changes(c01: Story) -> None:
+    left = [line for line in told(c01, 160) if line.lstrip().startswith("= left: ")]
+    assert len(left) > 2
+    assert all(before != after for before, after in pairwise(left))
+
+
 def test_everything_tells_rows_that_keep_their_state(c01: Story) -> None:
     assert len(told(c01, everything=True)) > len(told(c01))
     assert "read " in squeezed(told(c01, everything=True))
@@ -175,6 +186,8 @@ def test_what_comes_after_the_next_request_is_of_that_close() -> None:
     longer = Tape(tape.name, tape.build, lambda: iter(records), tape.origin)
     first, second = (tell(longer, Subject(f"{pair}@{number}")) for number in (1, 2))
     assert second.steps[-1].fact is by_hand
+    (fill,) = second.steps[-1].fills
+    assert (fill.order, fill.side, fill.maker) == ("", 1, True)
     assert all(step.fact is not by_hand for step in first.steps)
 
 
@@ -273,6 +286,13 @@ def test_an_end_is_told_as_what_it_is() -> None:
     assert "(ended: dust)" in ended
 
 
+def test_values_of_a_venue_and_of_a_leg_are_given_with_whose_they_are() -> None:
+    lost = one(whys("f01_drop_response"), "order b:X#1 goes from sent to unknown")
+    assert lost.endswith("[decision_timeout_ms of b = 3000].")
+    moved = one(whys("c66_submit_times_out_order_lives"), "close x goes from passive_limit to agg")
+    assert "[rung of a:X aggressive_limit, leg a:X aggressive_limit, rung of b:X " in moved
+
+
 def test_nobody_is_said_to_have_asked_for_what_a_restart_did() -> None:
     sentences = whys("f58_crash_w2")
     doubted = one(sentences, "order b:X#2 goes from pending to unknown")
@@ -344,6 +364,68 @@ def test_the_picture_shows_orders_fills_states_and_what_is_naked(c01: Story) -> 
         assert 0 <= float(line.get("x2", "0")) <= width
 
 
+def marks(story: Story, tag: str, hint: str) -> list[dict[str, float]]:
+    """The numbers of the shapes of a picture whose title has a text, in the order drawn."""
+    found = []
+    for each in ElementTree.fromstring(svg(story)).iter(f"{SVG}{tag}"):  # noqa: S314 - our own
+        title = each.find(f"{SVG}title")
+        if title is not None and hint in (title.text or ""):
+            pairs = [(key, value) for key, value in each.items() if value[0].isdigit()]
+            found.append({key: float(value) for key, value in pairs})
+    return found
+
+
+def test_a_line_of_an_order_ends_with_it_and_a_state_with_the_next(c01: Story) -> None:
+    (first,) = marks(c01, "line", "place aster:ZEC#1: ")
+    (second,) = marks(c01, "line", "place aster:ZEC#2: ")
+    assert first["x1"] < first["x2"] <= second["x1"] < second["x2"]
+    lane = marks(c01, "rect", " > ")
+    close = [each for each in lane if each["y"] == lane[0]["y"]]
+    assert len(close) > 2
+    for before, after in pairwise(close):
+        assert before["x"] + before["width"] == pytest.approx(after["x"], abs=1.6)
+
+
+def test_an_alarm_is_a_mark_over_the_states_and_one_leg_is_never_naked() -> None:
+    tape = open_tape(next(DIRECTORY.glob("c79_*.toml")))
+    dust = tell(tape, Subject(only_close(tape)))
+    assert len(re.findall(r"<title>0\.100 s: ALARM dust: ", svg(dust))) == 1
+    assert "▼ alarm" in svg(dust)
+    assert "naked" not in svg(dust)
+
+
+def test_a_fill_without_a_price_is_hollow() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("leg_read_that_is_explained_later.toml")))
+    picture = svg(tell(tape, Subject("x")))
+    assert "○ fill, price untold" in picture
+    circle = re.findall(r'<circle [^>]*fill="white"[^>]*><title>([^<]*)', picture)
+    assert circle
+    assert all("an untold price, role untold" in each for each in circle)
+
+
+def test_a_row_whose_action_broke_is_no_move() -> None:
+    tape = open_tape(C01)
+    close = tell(tape, Subject("zec")).close
+    broken, taken = (Taken(close, None, row, [], note) for row, note in ((3, "broken"), (4, "")))
+    trace_ = [Transition(0, "close", "zec", "truth", "preparing", "passive_limit", 4)]
+    (move,) = moves_of(trace_, [broken, taken])
+    assert (move.transition.row, move.note) == (4, "")
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [([], 0, 1), ([5.0], 4.9975, 5.0025), ([0.0], -1, 1), ([10.0, 20.0], 9.2, 20.8)],
+)
+def test_a_scale_has_room_around_its_values(values: list[float], low: float, high: float) -> None:
+    assert padded(values) == pytest.approx((low, high))
+
+
+def test_a_scale_is_marked_at_round_values() -> None:
+    scale = Scale(0.37, 1.18, 0, 100)
+    assert scale.ticks(4) == pytest.approx([0.5, 1.0])
+    assert [scale(0.37), scale(1.18)] == [0, 100]
+
+
 def test_a_long_title_is_broken_into_lines_and_a_page_shows_it_once(c01: Story) -> None:
     long = msgspec.structs.replace(c01, title="word " * 60)
     tree = ElementTree.fromstring(svg(long))  # noqa: S314 - our own
@@ -381,16 +463,22 @@ def test_a_fill_told_without_its_price_learns_it_later(c01: Story) -> None:
     assert "is FILLED" in told.text, "it stands where its quantity was told"
 
 
+def has_the_fills_of_its_orders(story: Story) -> bool:
+    """Whether what a story tells of fills adds up to what its orders believe, for each of them."""
+    assert story.close is not None
+    found = fills(story)
+    return all(
+        sum(Decimal(qty) for qty, _, _ in found.get(order.id, []))
+        == order.instrument.quantity(order.cum)
+        for leg in story.close.legs
+        for order in leg.orders
+    )
+
+
 @pytest.mark.parametrize("name", ["c01", "c02a", "c16", "c59", "c93", "c99", "c100", "c103"])
 def test_the_fills_of_a_story_are_those_of_its_orders(name: str) -> None:
     tape = open_tape(next(DIRECTORY.glob(f"{name}_*.toml")))
-    story = tell(tape, Subject(only_close(tape)))
-    assert story.close is not None
-    found = fills(story)
-    for leg in story.close.legs:
-        for order in leg.orders:
-            told = sum(Decimal(qty) for qty, _, _ in found.get(order.id, []))
-            assert told == order.instrument.quantity(order.cum), order.id
+    assert has_the_fills_of_its_orders(tell(tape, Subject(only_close(tape))))
 
 
 def test_a_fill_that_only_a_read_tells_is_in_the_timeline() -> None:
@@ -416,8 +504,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_texts_of_others_neither_steer_a_terminal_nor_break_a_line(
     hostile: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def timeline_of() -> int:
+        return trace("x", hostile, Path("config.toml"), "text", None, everything=True)
+
     for verb in (
-        lambda: trace("x", hostile, Path("config.toml"), "text", None, everything=True),
+        timeline_of,
         lambda: why("x", hostile, Path("config.toml"), everything=True),
         lambda: replay(hostile, None, None, step=False, hashes=False),
         lambda: replay(hostile, None, None, step=True, hashes=False),
@@ -426,6 +517,8 @@ def test_texts_of_others_neither_steer_a_terminal_nor_break_a_line(
         printed = capsys.readouterr().out
         assert "<img src=q" in printed, "it is shown, not hidden"
         assert "\\x1b[31m" in printed
+        if verb is timeline_of:
+            assert "by stream (UNRECOGNISED: <img" in " ".join(printed.split())
         assert all(line.isprintable() for line in printed.splitlines())
 
 
@@ -465,6 +558,7 @@ def test_every_close_of_every_scenario_can_be_told_in_every_format() -> None:
         )
         for pair in pairs:
             story = tell(tape, Subject(pair))
+            assert has_the_fills_of_its_orders(story), file
             assert told(story, everything=True)
             assert reasons(story, everything=True)
             assert sequence.mermaid(story)
@@ -546,6 +640,38 @@ def test_stepping_shows_the_fact_the_rows_and_the_commands(
     assert "timeline asks to close zec: SEVERE_EROSION" in printed
     assert "leg aster:ZEC: start: idle > passive_limit" in printed
     assert "> place aster:ZEC#1: buy 2.332 @ 514.38" in printed
+
+
+class Terminal(StringIO):
+    """Somebody who answers the questions of a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_stepping_waits_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("\ns\n3\nq\n"))
+    assert replay(C01, None, None, step=True, hashes=False) == 0
+    printed = capsys.readouterr().out
+    shown = re.findall(r"(?:^|> ) +(\d+) +-?\d+\.\d{3} ", printed, re.MULTILINE)
+    assert shown == ["1", "2", "3", "4", "5"]
+    assert printed.count("q: quit > ") == 4
+    assert "state after record 2, digest " in printed
+    assert "records folded" not in printed
+
+
+def test_a_state_counts_process_starts_and_shows_what_no_close_holds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert replay(C01, 3, None, step=False, hashes=False) == 0
+    assert "  position aster:ZEC: -2.332\n" in capsys.readouterr().out
+    crashed = next(DIRECTORY.rglob("f58_crash_w2.toml"))
+    assert replay(crashed, None, None, step=False, hashes=False) == 0
+    printed = capsys.readouterr().out
+    assert " records folded, 2 process starts; " in printed
+    assert "  position " not in printed, "what is being closed stands with its leg"
 
 
 def test_a_recording_has_the_same_digest_at_every_record_each_time(

@@ -244,7 +244,7 @@ def _fill(
     """A fill; hollow, at the order's limit, where the venue told no price with it."""
     told = fill.price is not None
     price = "an untold price" if fill.price is None else decimal_text(fill.price)
-    role = "maker" if fill.maker else "taker" if told else "role untold"
+    role = "role untold" if not told else "maker" if fill.maker else "taker"
     what = f"{side(fill.side)} {decimal_text(fill.qty)} @ {price}, {role}"
     color = SOFT if not told else MAKER if fill.maker else TAKER
     y = values(float(fill.price if fill.price is not None else limit or values.low))
