@@ -66,9 +66,16 @@ def locked(path: Path) -> LockFile:
 
 
 def read_only(path: Path, alone: bool) -> sqlite3.Connection:
-    """Open for reading; `immutable`, when nothing is in the log, makes no side files either."""
+    """Open for reading; where nobody else can be writing, without any side file.
+
+    That is so with an empty log for who is alone with the file, and without a log in a folder that
+    nobody can write to: a writer has one for as long as it is there.
+    """
     log = path.with_name(path.name + "-wal")
-    quiet = alone and not (log.exists() and log.stat().st_size)
+    if os.access(path.parent, os.W_OK):
+        quiet = alone and not (log.exists() and log.stat().st_size)
+    else:
+        quiet = not log.exists()
     uri = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 

@@ -195,6 +195,19 @@ def test_reading_needs_no_lock_and_leaves_the_journal_in_use_alone(path):
         assert journal.epoch == 1
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_reading_leaves_nothing_beside_a_journal_in_a_folder_that_is_read_only(
+    path, written, writable, monkeypatch
+):
+    # A folder's mode does not stop a test that runs as root.
+    monkeypatch.setattr(os, "access", lambda name, mode: writable)
+    files = set(contents(path.parent))
+    reading = read_journal(path)
+    first = next(reading)
+    assert (set(contents(path.parent)) == files) is not writable
+    assert [first, *reading] == written
+
+
 def test_an_abandoned_reading_does_not_hold_back_a_checkpoint(path):
     with closing(open_journal(path)) as journal:
         fill_up(journal, 300)
