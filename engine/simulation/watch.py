@@ -61,6 +61,8 @@ class Watch:
         self.sides: dict[int, tuple[int, int]] = {}
         self.durable: set[int] = set()
         self.external: set[int] = set()
+        #: Instruments in which somebody else traded, whether or not the engine has heard of it.
+        self.strange: set[int] = set()
         self.external_trades: set[tuple[int, str]] = set()
         #: Instruments whose position an operator takes from the venue, and when he said so.
         self.adopting: dict[int, int] = {}
@@ -184,7 +186,8 @@ class Watch:
                 qty = positions[index]
                 net += self.instruments[index].base(qty)
                 start = pair.start.get(index, 0)
-                excused = index in self.overfilled or index in self.external
+                others = index in self.external or index in self.strange
+                excused = index in self.overfilled or others
                 if qty * start < 0 and not excused:
                     key = self.instruments[index].key
                     self._note(self.position_flips, "I7", f"{key}: {start} became {qty}")
