@@ -91,6 +91,7 @@ from machines.leg_guards import (
     read_agrees,
     read_is_overdue,
     read_shows_less,
+    read_shows_less_early,
     read_shows_more,
     requote_is_wanted,
     rest_is_untradeable,
@@ -107,6 +108,7 @@ from machines.leg_guards import (
 from machines.leg_model import ENDED, Leg
 from machines.leg_reading import (
     call_person,
+    doubt_and_reread,
     doubt_position,
     heed_reason,
     report_more,
@@ -351,6 +353,9 @@ ROWS = (
         bound="venue: one per read"),
     Row("position_read", (*_R, "waiting"),  None,               read_shows_more,      (doubt_position, report_more),
         "the venue holds more: foreign activity, and nothing is placed until the close has heard of it",
+        bound="venue: one per read"),
+    Row("position_read", "waiting",         None,               read_shows_less_early, (doubt_and_reread,),
+        "it proves nothing yet; an order for more than is held could turn the position over",
         bound="venue: one per read"),
     Row("position_read", _ALL,              None,               None,                 (ignore,),
         "one read that differs, or an old one, proves nothing"),
