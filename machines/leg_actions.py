@@ -68,8 +68,9 @@ def go_on(e: EventData) -> None:
 
 
 def resume_after_doubt(e: EventData) -> None:
-    """Go on at the same rung, after a pause when nobody had asked for the order's end."""
+    """Go on at the same rung, after a pause when nobody had asked for the end; heed its reason."""
     if e.args[0].cancel_wanted or ended_whole(e):
+        heed_reason(e)
         go_on(e)
     else:
         pause(e)

@@ -69,6 +69,15 @@ def doubt_position(e: EventData) -> None:
     leg.read_after = leg.read_after or out.now
 
 
+def doubt_and_reread(e: EventData) -> None:
+    """Place nothing more before a read has settled what is held, and keep asking for one."""
+    leg, out = e.model, e.args[1]
+    if not leg.read_after:
+        leg.ask_count = 0
+        doubt_position(e)
+        reread_later(leg, out)
+
+
 def take_over(e: EventData) -> None:
     """Believe the venue: less is held than our own facts amount to, so less is left to do."""
     leg, out = e.model, e.args[1]

@@ -75,16 +75,15 @@ def was_asked_before(e: EventData) -> bool:
     return sent_at < opened_at
 
 
+def read_is_incomplete(e: EventData) -> bool:
+    """The read lacks open orders or trades of an instrument."""
+    return not all(row.orders_complete and row.trades_complete for row in e.args[0].rows)
+
+
 def reads_agree(e: EventData) -> bool:
     """This complete read equals the one before it."""
     session, read = e.model, e.args[0]
-    if session.last_view is None:
-        return False
-    return _is_complete(read) and session.last_view == _view(read)
-
-
-def _is_complete(read: TruthRead) -> bool:
-    return all(row.orders_complete and row.trades_complete for row in read.rows)
+    return session.last_view is not None and session.last_view == _view(read)
 
 
 # ---------------------------------------------------------------- actions
@@ -112,19 +111,24 @@ def read_truth(e: EventData) -> None:
 def read_again(e: EventData) -> None:
     """Keep this view and read once more at once."""
     session, read, out = e.model, e.args[0], e.args[1]
-    session.last_view = _view(read) if _is_complete(read) else None
+    session.last_view = _view(read)
     out.commands.append(ReadTruth(out.now, session.id, -1))
 
 
 def read_later(e: EventData) -> None:
-    """The read failed, which says nothing; read again after a pause."""
+    """The read proves nothing; read again after a pause."""
     session = e.model
     _arm(e, "ask", ask_again_after(session.ask_count))
     session.ask_count += 1
 
 
+def forget_view(e: EventData) -> None:
+    """Two complete reads in succession are wanted: this one was none."""
+    e.model.last_view = None
+
+
 def read_now(e: EventData) -> None:
-    """The pause after a failed read is over."""
+    """The pause after a failed or incomplete read is over."""
     session, out = e.model, e.args[1]
     out.commands.append(ReadTruth(out.now, session.id, -1))
 
@@ -210,6 +214,9 @@ ROWS = (
         "no answer in time"),
     Row("truth",     _READING,                None,         was_asked_before, (ignore,),
         "a view of before the gap counts for nothing"),
+    Row("truth",     _READING,                None,         read_is_incomplete, (forget_view, read_later),
+        "what is missing may stay so for a while: asked at once, it would be asked without end",
+        bound="paced: 0.25 s, doubling to 5 s, within snapshot_s"),
     Row("truth",     "syncing",               "live",       reads_agree,  (become_trusted,),
         "two equal reads: orders may be created"),
     Row("truth",     "recovering",            "live",       reads_agree,  (become_trusted,),

@@ -154,7 +154,8 @@ def test_trust_needs_two_reads_in_succession_that_agree(state: str) -> None:
     for view in views:
         bench.tick()
         out = bench.fire(session, "truth", read(bench, **view))
-        assert (session.state, kinds(out)) == (state, ["ReadTruth"])
+        asked = ["ReadTruth"] if view.get("complete", True) else []
+        assert (session.state, kinds(out)) == (state, asked)
     bench.tick()
     bench.fire(session, "truth", read(bench))
     assert (session.state, session.trusted) == ("live", True)
@@ -211,6 +212,20 @@ def test_a_failed_read_is_repeated_after_a_growing_pause(state: str) -> None:
     assert pauses[-1] == 5 * NS
     out = bench.fire(session, "ask")
     assert out.commands == [ReadTruth(bench.now, "a", -1)]
+
+
+@pytest.mark.parametrize("state", READING)
+def test_an_incomplete_read_is_repeated_after_a_growing_pause(state: str) -> None:
+    bench = Bench()
+    session = reading(bench, state)
+    pauses = []
+    for _ in range(6):
+        out = bench.fire(session, "truth", read(bench, complete=False))
+        assert "ReadTruth" not in kinds(out), "asked at once it would be asked without end"
+        pauses.append(session.timers["ask"] - bench.now)
+    assert pauses[0] == NS // 4
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 5 * NS
 
 
 def test_stale_data_end_the_trust_until_the_venue_has_been_read_again() -> None:

@@ -1,4 +1,4 @@
-"""Random closes under random faults: no invariant breaks, and once faults stop every close ends.
+"""Random closes under random trouble: no invariant breaks, and once it stops every close ends.
 
 Set UNWIND_SEEDS=FIRST:LAST to run other seeds; a failing seed prints the scenario to rerun.
 """
@@ -12,10 +12,13 @@ import pytest
 
 from engine.simulation.scenario import load_scenario
 from engine.simulation.world import run
-from tests.swarm import scenario_text
+from tests.swarm import scenario_text, troubled_text
 
 FIRST, LAST = (int(part) for part in os.environ.get("UNWIND_SEEDS", "0:160").split(":"))
 BATCH = 40
+#: What a run of some minutes has at most, with room: more is a loop.
+ORDERS_MAX = 60
+RECORDS_MAX = 600
 
 
 @pytest.mark.slow  # forty simulated closes each
@@ -31,6 +34,21 @@ def test_no_seed_breaks_an_invariant_or_stays_open(first: int, tmp_path: Path) -
         records += outcome.journal_records
         assert outcome.ok, f"seed {seed}: {outcome.failed}\n{text}"
     assert records > 10 * (min(first + BATCH, LAST) - first)
+
+
+@pytest.mark.slow  # forty simulated closes each
+@pytest.mark.parametrize("first", range(FIRST, LAST, BATCH))
+def test_no_trouble_keeps_a_close_from_its_end_or_makes_it_endless(
+    first: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "seed.toml"
+    for seed in range(first, min(first + BATCH, LAST)):
+        text = troubled_text(seed)
+        file.write_text(text, encoding="utf-8")
+        outcome = run(load_scenario(file)).outcome
+        assert outcome.ok, f"seed {seed}: {outcome.failed}\n{text}"
+        assert len(outcome.orders) <= ORDERS_MAX, f"seed {seed}: {len(outcome.orders)} orders"
+        assert outcome.journal_records <= RECORDS_MAX, f"seed {seed}: {outcome.journal_records}"
 
 
 @pytest.mark.slow  # runs ten seeds twice

@@ -13,6 +13,7 @@ from machines.messages import (
     InstrumentTruth,
     OperatorCommanded,
     Place,
+    TradeRow,
     TruthRead,
 )
 from machines.types import BUY, NS, SELL
@@ -57,6 +58,17 @@ def test_a_strangers_trade_that_is_told_twice_counts_once() -> None:
     assert not larger_after(twice, TEN + 300)
 
 
+def test_a_trade_that_a_read_shows_is_known_and_counts_once() -> None:
+    trade = TradeRow(7, "t1", NS, BUY, 10_000, 300, Decimal(0), False)
+    shown = TruthRead(NS, NS, NS, "b", 0, (InstrumentTruth(0, None, None, (), (trade,)),))
+    told = FillReported(NS, NS, 0, 7, "t1", BUY, 10_000, 300, 300, Decimal(0), False)
+    made = watch()
+    made.sides[7] = (BUY, 0)
+    for fact in (shown, told):
+        made.told(fact)
+        assert made.known[0] == 300 - TEN
+
+
 ADOPT = OperatorCommanded(5 * NS, "adopt", "x")
 
 
@@ -69,8 +81,17 @@ ADOPT = OperatorCommanded(5 * NS, "adopt", "x")
         ([ADOPT, read(6 * NS, -1300), read(7 * NS, None), read(8 * NS, -1300)], True),
         ([read(4 * NS, -1300), ADOPT, read(6 * NS, -1300)], False),
         ([ADOPT, read(6 * NS, -1300), read(7 * NS, -1300)], False),
+        ([ADOPT, read(6 * NS, -1300), read(3 * NS, -TEN), read(7 * NS, -1300)], False),
     ],
-    ids=["nothing", "not adopted", "one read", "not in succession", "one before", "two after"],
+    ids=[
+        "nothing",
+        "not adopted",
+        "one read",
+        "not in succession",
+        "one before",
+        "two after",
+        "an old one between",
+    ],
 )
 def test_what_two_reads_show_is_known_once_an_operator_has_adopted_it(
     facts: list[Fact], objects: bool

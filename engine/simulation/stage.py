@@ -178,6 +178,7 @@ class Stage:
 
     def external(self, action: actions.External) -> None:
         instrument, venue = self._of(action.instrument)
+        self.world.watch.strange.add(instrument.index)
         venue.script.external(
             instrument.index,
             base_to_units(action.qty, instrument),

@@ -61,10 +61,14 @@ class Watch:
         self.sides: dict[int, tuple[int, int]] = {}
         self.durable: set[int] = set()
         self.external: set[int] = set()
+        #: Instruments in which somebody else traded, whether or not the engine has heard of it.
+        self.strange: set[int] = set()
         self.external_trades: set[tuple[int, str]] = set()
         #: Instruments whose position an operator takes from the venue, and when he said so.
         self.adopting: dict[int, int] = {}
         self.shown: dict[int, int | None] = {}
+        #: When the newest read of each instrument was asked; an older one that comes late is void.
+        self.asked: dict[int, int] = {}
         self.overfilled: set[int] = set()
         #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
         self.told_dead: set[int] = set()
@@ -109,18 +113,26 @@ class Watch:
 
     def _told_fill(self, fact: FillReported) -> None:
         if fact.order:
-            trades = self.trades.setdefault(fact.order, {})
-            trades[fact.trade] = fact.qty
-            self._raise(fact.order, max(sum(trades.values()), fact.cum or 0))
+            self._told_trade(fact.order, fact.trade, fact.qty, fact.cum or 0)
         elif (fact.instrument, fact.trade) not in self.external_trades:
             self.external_trades.add((fact.instrument, fact.trade))
             self.external.add(fact.instrument)
             self.known[fact.instrument] += fact.side * fact.qty
 
+    def _told_trade(self, order: int, trade: str, qty: int, cum: int) -> None:
+        trades = self.trades.setdefault(order, {})
+        trades[trade] = qty
+        self._raise(order, max(sum(trades.values()), cum))
+
     def _told_truth(self, fact: TruthRead) -> None:
-        """Learn what an operator adopts: a position that two reads in succession show."""
+        """Learn of trades, and of what an operator adopts: a position that two reads show."""
         for row in fact.rows:
             index, shown = row.instrument, self.shown.get(row.instrument)
+            if fact.sent_at < self.asked.get(index, 0):
+                continue
+            self.asked[index] = fact.sent_at
+            for trade in row.trades:
+                self._told_trade(trade.order, trade.trade, trade.qty, 0)
             self.shown[index] = row.qty
             adopted = index in self.adopting and fact.sent_at >= self.adopting[index]
             if adopted and row.qty is not None and row.qty == shown:
@@ -184,7 +196,8 @@ class Watch:
                 qty = positions[index]
                 net += self.instruments[index].base(qty)
                 start = pair.start.get(index, 0)
-                excused = index in self.overfilled or index in self.external
+                others = index in self.external or index in self.strange
+                excused = index in self.overfilled or others
                 if qty * start < 0 and not excused:
                     key = self.instruments[index].key
                     self._note(self.position_flips, "I7", f"{key}: {start} became {qty}")

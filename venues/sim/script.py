@@ -296,7 +296,8 @@ class Script:
     def external(self, instrument: int, qty: int, price: int, kind: str) -> None:
         """Change a position by `qty` signed units without an order of the engine.
 
-        Liquidation, auto-deleveraging and settlement reduce the position whatever the sign given.
+        Liquidation, auto-deleveraging and settlement reduce the position whatever the sign given,
+        and by no more than is held.
         """
         origin: dict[str, Origin] = {
             "manual": "manual",
@@ -307,8 +308,11 @@ class Script:
         if kind not in origin:
             raise ValueError(f"kind: {kind!r} is unknown; allowed: {', '.join(KINDS)}")
         held = self._venue.positions()[instrument]
-        if kind != "manual" and held * qty > 0:
-            qty = -qty
+        if kind != "manual":
+            most = min(abs(qty), abs(held))
+            qty = -most if held > 0 else most
+            if not qty:
+                return
         self._venue.exchange.external(instrument, qty, price, origin[kind])
 
     def funding(
