@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from machines.close_guards import is_settled, judge_at_start, starting_rung
+from machines.close_guards import is_proved, is_settled, judge_at_start, starting_rung
 from machines.close_model import base_rest, mid_base
 from machines.close_reading import ask_truth
 from machines.joint import apply_joint
@@ -283,7 +283,7 @@ def call_person(e: EventData) -> None:
         if close.state == "preparing":
             missing = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
         else:
-            missing = close.agreed[leg.number] < 2
+            missing = not is_proved(leg)
         if missing:
             _alarm(close, out, "venue_degraded", f"{leg.venue.name}: no usable read of {leg.id}")
 

@@ -48,6 +48,16 @@ def is_settled(leg: Leg) -> bool:
     )
 
 
+def is_proved(leg: Leg) -> bool:
+    """Two reads agree on what the leg holds, and no gap of its venue has been since.
+
+    What moved in a gap was not told: a venue that has lost our trust is read again.
+    """
+    session = leg.holding.session
+    agreed = leg.close.agreed[leg.number] >= 2
+    return agreed and session.trusted and leg.agreed_at >= session.opened_at
+
+
 def truth_is_foreign(e: EventData) -> bool:
     """A venue holds more than we know of, the other side, or orders that are not ours.
 
@@ -210,9 +220,12 @@ def may_be_dropped(e: EventData) -> bool:
 
 
 def evidence_is_incomplete(e: EventData) -> bool:
-    """Two equal reads of every leg are not there yet, or an own order there may still fill."""
+    """Two equal reads of every trusted venue are not there yet, or an own order may still fill."""
     close: Close = e.model
-    return min(close.agreed) < 2 or any(leg.holding.orders for leg in close.legs)
+    for leg in close.legs:  # noqa: SIM110 - as above
+        if leg.holding.orders or not is_proved(leg):
+            return True
+    return False
 
 
 def reads_left_just_now(e: EventData) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from machines.close_guards import judge_at_start
+from machines.close_guards import is_proved, judge_at_start
 from machines.leg_model import judge
 from machines.messages import (
     Arm,
@@ -71,7 +71,7 @@ def ask_missing_truth(e: EventData) -> None:
 def ask_missing_reads(e: EventData) -> None:
     """The pause is over: read every leg of which two equal reads are not there yet."""
     close, out = e.model, e.args[1]
-    _ask(close, out, [leg for leg in close.legs if close.agreed[leg.number] < 2])
+    _ask(close, out, [leg for leg in close.legs if not is_proved(leg)])
 
 
 def _await_answers(close: Close, out: Out) -> None:
@@ -123,6 +123,7 @@ def count_read(e: EventData) -> None:
     """Count an agreeing read and ask for the second; adopt a confirmed smaller position."""
     close, leg, out = e.model, e.args[0], e.args[1]
     verdict = judge(leg, close.wanted_at)
+    leg.agreed_at = leg.holding.read_sent_at
     if verdict.kind == "smaller":
         leg.holding.accept(verdict.qty)
         close.agreed[leg.number] = 2

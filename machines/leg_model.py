@@ -32,12 +32,12 @@ class Leg:
     """One leg of a close. Quantities in units, prices in ticks, times in ns."""
 
     __slots__ = (
-        "ask_count", "attempts", "attempts_total", "balancing", "book", "close", "env",
-        "filled_at_end", "held", "holding", "id", "instrument", "keep", "liquidated", "next_rung",
-        "number", "order", "orders", "quoted_at", "read_after", "refusals", "requotes",
-        "retried_at", "retrying", "rung", "settings", "sibling", "side", "start_ask", "start_bid",
-        "start_qty", "starts_at_break_even", "state", "step", "timers", "uid", "venue",
-        "wait_reason",
+        "agreed_at", "ask_count", "attempts", "attempts_total", "balancing", "book", "close",
+        "env", "filled_at_end", "held", "holding", "id", "instrument", "keep", "liquidated",
+        "next_rung", "number", "order", "orders", "quoted_at", "read_after", "refusals",
+        "requotes", "retried_at", "retrying", "rung", "settings", "sibling", "side", "start_ask",
+        "start_bid", "start_qty", "starts_at_break_even", "state", "step", "timers", "uid",
+        "venue", "wait_reason",
     )  # fmt: skip
 
     def __init__(self, close: Close, number: int, holding: Holding, env: Env) -> None:
@@ -70,6 +70,8 @@ class Leg:
         self.retried_at = 0
         #: Since when a read of the position is awaited that settles a refusal; 0: none is.
         self.read_after = 0
+        #: When the newest read was asked that agreed on what is held, while its close reconciles.
+        self.agreed_at = 0
         self.ask_count = 0
         self.wait_reason = ""
         self.balancing = False

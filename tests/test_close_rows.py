@@ -461,6 +461,7 @@ def reconciling(bench: Bench, **attributes: Any) -> Close:
     close = close_in(bench, "reconciling", "done", "done", wanted_at=bench.now, **attributes)
     for leg in close.legs:
         leg.holding.qty = 0
+        leg.agreed_at = bench.now
     bench.tick()
     return close
 

@@ -36,7 +36,8 @@ _HISTORY = frozenset(
 _TIMES = frozenset(
     """
     sent_at died_at foreign_at missing_first missing_last unknown_since quoted_at retried_at
-    read_after wanted_at last_fill_at last_fill_venue_at read_sent_at read_taken_at opened_at
+    read_after wanted_at agreed_at last_fill_at last_fill_venue_at read_sent_at read_taken_at
+    opened_at
     """.split()
 )
 _CONTAINERS = frozenset({dict, list, set})
