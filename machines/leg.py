@@ -252,7 +252,7 @@ ROWS = (
         "every market attempt of the rung is used up"),
     Row("order_ended",  _R,                 None,               ended_whole,          (try_again,)),
     Row("order_ended",  _R,                 None,               None,                 (pause,)),
-    Row("order_ended",  _BETWEEN,           "doubtful",         still_in_doubt,       (ignore,)),
+    Row("order_ended",  _BETWEEN,           "doubtful",         still_in_doubt,       (heed_reason,)),
     Row("order_ended",  _BETWEEN,           "done",             nothing_remains,      (finish,),
         "everything asked for is closed"),
     Row("order_ended",  _BETWEEN,           "idle",             goes_nowhere,         (hold,),

@@ -309,7 +309,18 @@ def test_the_end_of_one_order_proves_nothing_while_another_may_fill(state: str) 
     bench = Bench()
     leg = leg_in(bench, state, order="unknown")
     out = bench.fire(leg, "order_ended", bench.order(leg, "cancelled"))
-    assert (leg.state, told(out)) == ("doubtful", [])
+    assert (leg.state, told(out), kinds(out)) == ("doubtful", [], [])
+
+
+@pytest.mark.parametrize("state", BETWEEN)
+def test_a_liquidation_is_heeded_while_another_order_is_in_doubt(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="unknown")
+    taken = bench.order(leg, "cancelled")
+    taken.end_reason = "LIQUIDATED"
+    out = bench.fire(leg, "order_ended", taken)
+    assert (leg.state, kinds(out)) == ("doubtful", ["ReadTruth"])
+    assert leg.read_after == bench.now
 
 
 @pytest.mark.parametrize("state", BETWEEN)
