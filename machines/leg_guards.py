@@ -227,14 +227,14 @@ def read_shows_more(e: EventData) -> bool:
     return _read_says(e) == "larger"
 
 
-def read_shows_less_early(e: EventData) -> bool:
-    """A read within the venue's read lag shows less than we believe; one that lags shows more."""
+def read_cannot_lag(e: EventData) -> bool:
+    """A read within the venue's read lag shows less or the other side: one that lags shows more."""
     holding = e.model.holding
     if _read_says(e) != "stale" or holding.read_sent_at < holding.last_fill_at:
         return False
     believed: int = holding.qty
     shown: int = holding.read_qty
-    return believed * shown >= 0 and abs(shown) < abs(believed)
+    return shown < believed if believed > 0 else shown > believed and believed < 0
 
 
 def _read_says(e: EventData) -> str:
