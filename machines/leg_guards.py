@@ -69,7 +69,7 @@ def passive_is_spent_for_good(e: EventData) -> bool:
 
 def _refused_out(e: EventData) -> bool:
     leg: Leg = e.model
-    if ended_whole(e):
+    if ended_whole(e) or e.args[0].cancel_wanted:
         return False
     return leg.refusals >= leg.settings.passive_limit.post_only_rejects_max
 
