@@ -97,3 +97,14 @@ def test_what_two_reads_show_is_known_once_an_operator_has_adopted_it(
     facts: list[Fact], objects: bool
 ) -> None:
     assert larger_after(facts, 1300) == objects
+
+
+@pytest.mark.parametrize(("traded_at", "is_wrong"), [(NS, True), (3 * NS, False)])
+def test_a_claim_is_wrong_by_a_strangers_trade_only_if_a_read_could_show_it(
+    traded_at: int, is_wrong: bool
+) -> None:
+    made = watch()
+    made.told(read(2 * NS, 0))
+    made.strange[0] = traded_at
+    made.claimed("x", {0: 0}, {0: 0}, {0: 0}, {}, {0: 5})
+    assert bool(made.violated) is is_wrong

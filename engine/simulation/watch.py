@@ -61,8 +61,8 @@ class Watch:
         self.sides: dict[int, tuple[int, int]] = {}
         self.durable: set[int] = set()
         self.external: set[int] = set()
-        #: Instruments in which somebody else traded, whether or not the engine has heard of it.
-        self.strange: set[int] = set()
+        #: When somebody else last traded an instrument, whether or not the engine has heard of it.
+        self.strange: dict[int, int] = {}
         self.external_trades: set[tuple[int, str]] = set()
         #: Instruments whose position an operator takes from the venue, and when he said so.
         self.adopting: dict[int, int] = {}
@@ -231,7 +231,9 @@ class Watch:
             key = self.instruments[index].key
             if alive.get(index, 0):
                 self._note(self.violated, "I9", f"{key}: reconciled with a live order")
-            if positions[index] != kept[index] + dust[index]:
+            # A claim rests on reads: a trade since the newest was asked is news on its way.
+            overtaken = self.strange.get(index, -1) > self.asked.get(index, -1)
+            if positions[index] != kept[index] + dust[index] and not overtaken:
                 held = positions[index]
                 text = (
                     f"{key}: reconciled with {held} units at the venue, claimed {residual[index]}"
