@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from machines.types import REASON_URGENCY
 from machines.types import REASONS as END_REASONS
+from venues.profiles import profile
 from venues.sim.draws import Draws
 
 PROFILES = ("ideal", "lighter", "aster", "binance_usdm", "paradex", "hyperliquid")
@@ -112,6 +113,10 @@ def _fault(draws: Draws, legs: int) -> str:
 
 
 EVERY_PROFILE = (*PROFILES, "backpack", "edgex_grvt", "coinbase", "worst")
+#: Profiles of venues that do not heed reduce-only.
+HEEDLESS = tuple(
+    name for name in EVERY_PROFILE if profile(name).capabilities.reduce_only == "ignored"
+)
 EVERY_REASON = tuple(sorted(REASON_URGENCY))
 #: Words for which a venue may refuse; the others are the engine's own.
 REFUSALS = tuple(sorted(END_REASONS - {"ABSENT", "NOT_SENT"}))
@@ -135,32 +140,41 @@ def troubled_text(seed: int) -> str:
         timeline += [(at_s + 2, 'close = { pair = "x", reason = "MANUAL" }')]
     entries = "\n".join(f"  {{ at_s = {at_s}, {action} }}," for at_s, action in timeline)
     names = ", ".join(f'"{"ab"[number]}:X"' for number in range(legs))
-    return "\n".join(
-        [
-            f'name = "troubled {seed}"\nseed = {seed}\nduration_s = {DURATION_S}',
-            f"timeline = [\n{entries}\n]",
-            f"[config.close]\nstuck_retry_s = 5\nbackoff_ms = {draws.pick((0, 500))}",
-            f"truth_max_age_s = {draws.pick((0, 60))}",
-            f"passive_limit = {{ timeout_s = {draws.pick((0, 5, 15))} }}",
-            f"aggressive_limit = {{ timeout_s = {draws.pick((0, 10))}, attempts_max = 3 }}",
-            *(_troubled_leg(draws, "ab"[number], (1, -1)[number]) for number in range(2)),
-            f"[pairs.x]\nlegs = [{names}]",
-            '[expect]\ncloses.x.state = "reconciled"',
-            'never = ["alarm:machine_error", "state:close:frozen"]\n',
-        ]
-    )
+    parts = [
+        f'name = "troubled {seed}"\nseed = {seed}\nduration_s = {DURATION_S}',
+        f"timeline = [\n{entries}\n]",
+        f"[config.close]\nstuck_retry_s = 5\nbackoff_ms = {draws.pick((0, 500))}",
+        f"truth_max_age_s = {draws.pick((0, 60))}",
+        f"passive_limit = {{ timeout_s = {draws.pick((0, 5, 15))} }}",
+        f"aggressive_limit = {{ timeout_s = {draws.pick((0, 10))}, attempts_max = 3 }}",
+        *(_troubled_leg(draws, "ab"[number], (1, -1)[number]) for number in range(2)),
+        f"[pairs.x]\nlegs = [{names}]",
+    ]
+    if any(_may_turn_over(key, entries, parts) for key in "ab"):
+        parts.append('[expect]\ncloses.x.state = ["reconciled", "frozen"]')
+        parts.append('never = ["alarm:machine_error"]\n')
+    else:
+        parts.append('[expect]\ncloses.x.state = "reconciled"')
+        parts.append('never = ["alarm:machine_error", "state:close:frozen"]\n')
+    return "\n".join(parts)
+
+
+def _may_turn_over(key: str, entries: str, parts: list[str]) -> bool:
+    """Whether an order that meets what the venue took may open the other side: a person decides."""
+    heedless = any(f'[venues.{key}]\nprofile = "{name}"' in "\n".join(parts) for name in HEEDLESS)
+    return heedless and f'external = {{ instrument = "{key}:X"' in entries
 
 
 def _troubled_leg(draws: Draws, venue: str, side: int) -> str:
     """A leg of any profile and contract type, its position finer than the lot at times."""
-    profile, latency = draws.pick(EVERY_PROFILE), draws.pick((0, 5, 400))
+    venue_profile, latency = draws.pick(EVERY_PROFILE), draws.pick((0, 5, 400))
     kind, multiplier, qty = draws.pick(
         (("linear", "1", "3.21"), ("linear", "1000", "3210"), ("inverse", "10", "320"))
     )
     lot = "1" if kind == "inverse" else draws.pick(("0.01", "0.1"))
     sign = "-" if side < 0 else ""
     return (
-        f'[venues.{venue}]\nprofile = "{profile}"\n'
+        f'[venues.{venue}]\nprofile = "{venue_profile}"\n'
         f"latency_ms = {{ request = {latency}, response = {latency}, stream = "
         f"{draws.pick((0, 5, 200))}, public = 3 }}\n"
         # Where absence cannot be proved, a lost order waits for a person, for ever; where positions
