@@ -189,11 +189,11 @@ class Core(Requests, Evidence):
         """
         stopped: list[Close] = []
         while True:
-            close = _owner(error.culprit)
+            close = owner_of(error.culprit)
             name = close.id if close is not None else "core"
             out.commands.append(Alarm(out.now, "machine_error", name, str(error)))
             if close is not None:
-                out.mail = deque(each for each in out.mail if _owner(each[0]) is not close)
+                out.mail = deque(each for each in out.mail if owner_of(each[0]) is not close)
                 mine = {order.uid for leg in close.legs for order in leg.orders}
                 out.commands = [
                     each
@@ -354,7 +354,7 @@ class Core(Requests, Evidence):
             holding.funding += fact.amount
 
 
-def _owner(machine: Any) -> Close | None:
+def owner_of(machine: Any) -> Close | None:
     """The close that a machine belongs to, if it belongs to one."""
     if isinstance(machine, Order):
         machine = machine.leg
@@ -363,4 +363,4 @@ def _owner(machine: Any) -> Close | None:
     return machine if isinstance(machine, Close) else None
 
 
-__all__ = ["FINISHED_MAX", "TABLES", "Core", "Transition"]
+__all__ = ["FINISHED_MAX", "TABLES", "Core", "Transition", "owner_of"]

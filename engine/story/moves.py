@@ -7,7 +7,6 @@ them belong to a story is decided in `telling`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from engine.story.probe import Taken
 from engine.story.story import Move
@@ -92,12 +91,3 @@ def _owns(move: Move, order: Order) -> bool:
 
 def _asker(model: Leg | Close) -> str:
     return f"{type(model).__name__.lower()} {model.id} asks for its cancel"
-
-
-def owner_of(model: Any) -> Close | None:
-    """The close that a machine belongs to, if it belongs to one."""
-    if isinstance(model, Order):
-        model = model.leg
-    if isinstance(model, Leg):
-        model = model.close
-    return model if isinstance(model, Close) else None

@@ -13,13 +13,13 @@ from typing import Any
 from engine.dispatcher import fold
 from engine.journal import Record
 from engine.story.fills import Fill, Fills
-from engine.story.moves import moves_of, owner_of
+from engine.story.moves import moves_of
 from engine.story.probe import Taken, looking
 from engine.story.story import Quote, Step, Story
 from engine.story.tape import Tape, TapeError
 from engine.story.words import Words, printable
 from machines.close_model import Close
-from machines.core import Core
+from machines.core import Core, owner_of
 from machines.leg_model import Leg
 from machines.messages import (
     Alarm,
