@@ -114,6 +114,11 @@ _LADDER = (
         "naked_budget_usd_s", NUMBER, "unhedged value times seconds before the lagging leg hurries"
     ),
     Key("residual_rounds_max", COUNT, "returns to the market rung for what the venue still shows"),
+    Key(
+        "hold_together_s",
+        SECONDS,
+        "how long a hedged pair waits for a venue that cannot trade; 0: it does not wait",
+    ),
     Key("stuck_retry_s", SECONDS, "a stuck leg tries again this often", above=True),
     Key("alarm_after_s", SECONDS, "doubt and silence older than this call a person"),
     Key("urgency", TABLE, "urgency per reason, over the built-in table, as in `MANUAL = 'urgent'`"),

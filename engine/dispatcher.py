@@ -26,13 +26,14 @@ from machines.messages import (
     Fact,
     OrderSent,
     Place,
+    ReadMode,
     ReadTruth,
 )
 from machines.table import Out
 from venues.port import Port
 
 #: Commands that name a venue; all others name an instrument.
-_BY_VENUE = frozenset({ReadTruth, Connect})
+_BY_VENUE = frozenset({ReadTruth, ReadMode, Connect})
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
 

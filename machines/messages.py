@@ -28,7 +28,10 @@ class OpenOrder(Struct, frozen=True, array_like=True):
 
 
 class TradeRow(Struct, frozen=True, array_like=True):
-    """One trade of ours in a truth read (fields as in `FillReported`)."""
+    """One trade in a truth read (fields as in `FillReported`): ours, or what the venue did to us.
+
+    `order` is 0 for a liquidation, a deleveraging or a settlement, as `origin` says.
+    """
 
     order: int
     trade: str
@@ -38,6 +41,7 @@ class TradeRow(Struct, frozen=True, array_like=True):
     qty: int
     fee: Decimal
     maker: bool
+    origin: Literal["own", "liquidation", "adl", "settlement", "manual"] = "own"
 
 
 class InstrumentTruth(Struct, frozen=True, array_like=True):
@@ -86,7 +90,11 @@ class CloseRequested(Struct, frozen=True, array_like=True, tag=3):
 
 
 class OperatorCommanded(Struct, frozen=True, array_like=True, tag=4):
-    """halt, resume, kill, retry, cancel, adopt, write_off, settle, release, stop_entries."""
+    """halt, resume, kill, retry, cancel, adopt, write_off, settle, release, stop_entries.
+
+    `target` is a pair, an instrument or (`resume`) a venue. `qty` is the size, in base units and
+    without a sign, that a person says is held where the venue shows no positions (`adopt`).
+    """
 
     at: int
     command: str
@@ -94,6 +102,7 @@ class OperatorCommanded(Struct, frozen=True, array_like=True, tag=4):
     order: int = 0
     cum: int | None = None
     by: str = "operator"
+    qty: Decimal | None = None
 
 
 class TimerFired(Struct, frozen=True, array_like=True, tag=5):
@@ -153,30 +162,42 @@ class OrderReported(Struct, frozen=True, array_like=True, tag=9):
 
 
 class OrderRefused(Struct, frozen=True, array_like=True, tag=10):
-    """The venue (or its rate gate) refused to create the order, definitively and for this id."""
+    """The venue (or its rate gate) refused to create the order, definitively and for this id.
+
+    `retry_at` is when the venue takes orders again, as far as it said so; 0: it did not.
+    """
 
     at: int
     order: int
     reason: str
     text: str = ""
+    retry_at: int = 0
 
 
 class CancelRefused(Struct, frozen=True, array_like=True, tag=11):
-    """The venue refused a cancel; by itself this says nothing about the order."""
+    """The venue refused a cancel; by itself this says nothing about the order.
+
+    `retry_at` as in `OrderRefused`.
+    """
 
     at: int
     order: int
     reason: str
     text: str = ""
+    retry_at: int = 0
 
 
 class CallLost(Struct, frozen=True, array_like=True, tag=12):
-    """A place or cancel ended as Unknown: timeout, reset, 5xx, unparsable answer."""
+    """A place or cancel ended as Unknown: timeout, reset, 5xx, unparsable answer.
+
+    `text` is the code of a refusal that no table knows; empty for every other cause.
+    """
 
     at: int
     order: int
     call: Literal["place", "cancel"]
     cause: str
+    text: str = ""
 
 
 class OrderMissing(Struct, frozen=True, array_like=True, tag=13):
@@ -418,6 +439,13 @@ class CancelForeign(Struct, frozen=True, array_like=True, tag=107):
     text_id: str
 
 
+class ReadMode(Struct, frozen=True, array_like=True, tag=110):
+    """Ask a venue for its mode; the answer is `ModeChanged`, also where the mode is the same."""
+
+    at: int
+    venue: str
+
+
 class Arm(Struct, frozen=True, array_like=True, tag=108):
     """Wake machine `machine` with `TimerFired(tag)` at `due`; re-arming replaces."""
 
@@ -440,7 +468,16 @@ class Alarm(Struct, frozen=True, array_like=True, tag=109):
 
 
 Command = (
-    Place | Cancel | QueryOrder | ReadTruth | ReadRules | Connect | CancelForeign | Arm | Alarm
+    Place
+    | Cancel
+    | QueryOrder
+    | ReadTruth
+    | ReadRules
+    | ReadMode
+    | Connect
+    | CancelForeign
+    | Arm
+    | Alarm
 )
 
 #: Commands that can change an order: durable before they leave (I1).

@@ -126,6 +126,7 @@ class Capabilities(Struct, frozen=True):
 
     dedupe: Literal["forever", "while_open", "none"] = "forever"
     lookup: Literal["history", "lagging", "open_only", "none"] = "history"
+    open_orders: Literal["authoritative", "lagging", "partial"] = "authoritative"
     ack_means: Literal["resting", "received"] = "resting"
     post_only: Literal["sync_error", "async_cancel", "accept_then_expire", "reprice", "none"] = (
         "sync_error"
@@ -208,6 +209,7 @@ class CloseSettings(Struct, frozen=True):
     truth_max_age_ns: int = 60 * NS
     naked_budget_usd_s: Decimal = Decimal(50000)
     residual_rounds_max: int = 3
+    hold_together_ns: int = 300 * NS
     stuck_retry_ns: int = 30 * NS
     alarm_after_ns: int = 10 * NS
     urgency: dict[str, Urgency] = {}
