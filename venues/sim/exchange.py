@@ -7,7 +7,6 @@ commands, request delays or fault kinds; it judges and reports what has arrived,
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
 
 from msgspec.structs import replace
 
@@ -24,10 +23,9 @@ from venues.sim.account import Account, Holding
 from venues.sim.judge import fill_room
 from venues.sim.link import Link, Reply
 from venues.sim.matching import Book
-from venues.sim.orders import ALIVE, ForeignOrder, SimOrder, SimTrade
+from venues.sim.orders import ALIVE, ForeignOrder, Origin, SimOrder, SimTrade
 from venues.sim.reports import Reports
 
-Origin = Literal["own", "liquidation", "adl", "settlement", "manual"]
 #: Modes in which nothing fills.
 _UNMATCHED = ("halted", "maintenance")
 
@@ -149,7 +147,7 @@ class Exchange:
         qty: int,
         fee: Decimal,
         maker: bool,
-        origin: str,
+        origin: Origin,
     ) -> SimTrade:
         self.trade_count += 1
         done = SimTrade(

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from machines.messages import FillReported, OrderReported
 from machines.types import TERMINAL
-from venues.sim.exchange import Origin
 from venues.sim.judge import MODES
-from venues.sim.orders import ALIVE, RESTING, ForeignOrder, SimOrder, SimTrade
+from venues.sim.orders import ALIVE, RESTING, ForeignOrder, Origin, SimOrder, SimTrade
 from venues.sim.rules import OUTCOMES, Answer
 from venues.sim.selection import Selector, expand
 from venues.sim.words import normal_reason, normal_status
