@@ -77,18 +77,22 @@ class Exchange:
         if not self.lean:
             self.mark(order)
 
-    def refuse(self, order: SimOrder, reason: str, reply: Reply, text: str | None = None) -> None:
+    def refuse(self, order: SimOrder, reason: str, reply: Reply) -> None:
         """Refuse a create by its answer."""
+        self.book_refusal(order, reason, self.reports.word(reason))
+        at = reply.at()
+        if at is not None:
+            self._link.deliver(OrderRefused(at, order.number, reason, order.text))
+
+    def book_refusal(self, order: SimOrder, reason: str, text: str) -> None:
+        """Note that a create was refused, without saying so."""
         order.state = "REJECTED"
         order.reason = reason
-        order.text = self.reports.word(reason) if text is None else text
+        order.text = text
         order.ended_at = self._scheduler.now
         self.mark(order)
         if self.profile.traits.keeps_refused and not self.lean:
             self.orders[order.number] = order
-        at = reply.at()
-        if at is not None:
-            self._link.deliver(OrderRefused(at, order.number, reason, order.text))
 
     # ------------------------------------------------------------ fills and ends
 
