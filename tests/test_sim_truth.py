@@ -1,6 +1,9 @@
-"""What a simulated venue shows when it is asked: what it did to the account by itself too."""
+"""What a simulated venue shows when it is asked: trades, lists of orders, its mode.
 
-from typing import Literal, get_args
+Endings that nobody was told of are here too: what is left of them in a query and in a read.
+"""
+
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -8,9 +11,15 @@ from machines.messages import (
     Connect,
     FillReported,
     LinkClosed,
+    ModeChanged,
+    ReadMode,
+    ReadRules,
+    RulesRead,
     TradeRow,
 )
+from machines.types import MS, NS
 from tests.test_sim_venue import Desk
+from venues.sim.judge import MODES
 from venues.sim.reads import TRADES_MAX
 
 #: What a venue does to an account by itself.
@@ -130,3 +139,68 @@ def test_a_restarted_venue_still_lists_what_it_did(kind: str) -> None:
     fresh.venue.import_state(desk.venue.export_state())
     assert trades_of(fresh) == before
     assert [row.origin for row in before] == [kind]
+
+
+# ---------------------------------------------------------------- mode and rules
+
+
+def ask_mode(desk: Desk, ms: int = 1000) -> list[ModeChanged]:
+    """Ask for the mode and return what comes of it within a time."""
+    desk.clear()
+    desk.send(ReadMode(desk.heap.now, "a"))
+    desk.run(ms)
+    return desk.all(ModeChanged)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_venue_tells_its_mode_when_it_is_asked_whichever_it_is(mode: str) -> None:
+    desk = Desk(delays=(10, 70, 50, 0))
+    desk.venue.script.set_mode(mode)
+    desk.run()
+    for _ in range(2):
+        sent = desk.heap.now
+        (told,) = ask_mode(desk)
+        assert (told.at, told.venue, told.mode) == (sent + 80 * MS, "a", mode)
+
+
+def test_a_mode_is_told_without_streams_too() -> None:
+    desk = Desk()
+    close_link(desk)
+    desk.venue.script.set_mode("halted")
+    assert [told.mode for told in ask_mode(desk)] == ["halted"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"outcome": "timeout"},
+        {"outcome": "error"},
+        {"outcome": "reject", "code": "429"},
+        {"outcome": "not_found"},
+    ],
+)
+def test_a_failed_question_for_rules_or_mode_tells_nothing(answer: dict[str, Any]) -> None:
+    desk = Desk()
+    desk.venue.script.answer("rules", count=2, **answer)
+    assert ask_mode(desk) == []
+    desk.send(ReadRules(desk.heap.now, 7))
+    assert desk.run() == []
+    desk.send(ReadRules(desk.heap.now, 7))
+    desk.run()
+    desk.one(RulesRead)
+    assert len(ask_mode(desk)) == 1
+
+
+def test_faults_and_delays_of_rules_apply_to_the_question_for_the_mode() -> None:
+    desk = Desk()
+    desk.venue.script.answer("rules", hold_ns=5 * NS)
+    sent = desk.heap.now
+    assert ask_mode(desk) == []
+    desk.run(5000)
+    assert desk.one(ModeChanged).at == sent + 5050 * MS
+    desk.venue.add_fault({"kind": "drop_response", "on": "rules", "mode": "reset", "nth": 3})
+    assert [len(ask_mode(desk)) for _ in range(3)] == [1, 0, 1]
+
+
+def test_a_venue_without_history_tells_its_mode() -> None:
+    assert [told.mode for told in ask_mode(Desk(lean=True))] == ["online"]
