@@ -85,9 +85,11 @@ class Tops:
         self._sink.top(*top)
 
     def start_republish(self, every_ns: Mapping[int, int]) -> None:
-        """Send each book again at its interval (default 1 s) from now on."""
+        """Send each book again at its interval (default 1 s, 0 is never) from now on."""
         for index in self._books:
-            self._schedule((index, every_ns.get(index, REPUBLISH_NS)))
+            every = every_ns.get(index, REPUBLISH_NS)
+            if every:
+                self._schedule((index, every))
 
     def _schedule(self, argument: tuple[int, int]) -> None:
         self.idle_actions += 1
