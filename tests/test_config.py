@@ -400,9 +400,11 @@ def test_a_finding_of_a_number_says_what_its_steps_allow() -> None:
 
 
 def test_a_file_with_mistakes_without_end_lists_the_first_and_says_so() -> None:
-    _, findings = decode("".join(f"k{number} = 1\n" for number in range(50_000)))
+    _, findings = decode("".join(f"k{number} = 1\n" for number in range(20_000)))
     assert len(findings.items) == FINDINGS_MAX + 1
     assert str(findings.items[-1]) == "file: has more mistakes than these; mend them first"
+    findings.add("one", 1, "must be none")
+    assert len(findings.items) == FINDINGS_MAX + 1
 
 
 def test_a_finding_is_one_line_of_bounded_length_whatever_the_file_says() -> None:

@@ -518,12 +518,13 @@ def test_a_bad_row_of_a_recording_is_a_mistake_before_anything_runs(tmp_path: Pa
     ("data", "said"),
     [
         (b"\x1f\x8b\x08\x00", "is damaged"),
+        (gzip.compress(b"x" * 100)[:10] + b"\xff" * 100, "is damaged"),
         (gzip.compress(b"x" * 100)[:-9], "is damaged"),
         (b"no gzip", "Not a gzipped file"),
         (gzip.compress(b"\xff\xfe\n"), "codec can't decode"),
         (gzip.compress(b"\x00" * 10_000_000), "at most 4096 characters"),
     ],
-    ids=["cut", "cut late", "plain", "bytes", "bomb"],
+    ids=["cut", "overwritten", "cut late", "plain", "bytes", "bomb"],
 )
 def test_a_packed_recording_that_cannot_be_unpacked_is_a_mistake(
     tmp_path: Path, data: bytes, said: str
