@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from loguru import logger
@@ -18,13 +19,14 @@ from engine.clock import Clock, LiveScheduler
 from engine.conductor import EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
 from engine.config import BookSpec, Config, ConfigError, VenueSpec, load
 from engine.control import Control
-from engine.feeds import open_recording
+from engine.feeds import check_recordings, open_recording
 from engine.journal import AsyncJournal, JournalError
 from engine.live import Engine
 from engine.recovery import Boot, BootError, boot
 from engine.snapshot import Snapshot
 from engine.summary import is_as_asked, summary
 from engine.supervisor import Supervisor
+from engine.texts import printable, put
 from engine.venue_actor import BookError, BookFile, VenueActor
 from machines.messages import Alarm
 from machines.types import Instrument
@@ -36,13 +38,17 @@ from venues.sim.markets import SyntheticFeed, Walks
 from venues.sim.recordings import RecordedFeed
 from venues.sim.venue import SimVenue
 
+if TYPE_CHECKING:
+    import loguru
+
 
 def run(path: Path, *, fresh: bool = False) -> int:
     """Run the engine of a configuration file to its end; return the exit code."""
     try:
         config = load(path)
+        check_recordings(config, path)
     except ConfigError as error:
-        sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
+        put(error.lines(), sys.stderr)
         return EXIT_USAGE
     return run_config(config, fresh=fresh)
 
@@ -57,13 +63,13 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
         _log_to(started, console)
         return anyio.run(_Run(started, console).main, backend_options={"use_uvloop": _has_uvloop()})
     except (BootError, BookError, JournalError) as error:
-        sys.stderr.write(f"{error}\n")
+        put([str(error)], sys.stderr)
         return EXIT_USAGE
 
 
 def _print(console: Console, text: str) -> None:
     """Print a line for people: wrapped on a terminal, whole for anything that reads lines."""
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+    console.print(printable(text), markup=False, soft_wrap=not console.is_terminal)
 
 
 def _has_uvloop() -> bool:
@@ -77,9 +83,13 @@ def _has_uvloop() -> bool:
 def _log_to(started: Boot, console: Console) -> None:
     """Log to the file, and warnings to standard error unless the live table is there."""
     logger.remove()
+    # What venues and people say stands in the log as well: one line each, and nothing that steers.
+    logger.configure(patcher=_make_printable)
     path = started.paths.log
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        # A pipe without a reader in its place is an error and not a wait without end.
+        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        os.close(os.open(path, how, 0o600))
         logger.add(
             path,
             level=started.config.engine.log_level,
@@ -93,6 +103,10 @@ def _log_to(started: Boot, console: Console) -> None:
         raise BootError(f"{path}: cannot be written ({error})") from error
     if not (console.is_terminal and sys.stderr.isatty()):
         logger.add(sys.stderr, level="ERROR", format="{message}", diagnose=False, backtrace=False)
+
+
+def _make_printable(record: loguru.Record) -> None:
+    record["message"] = printable(record["message"])
 
 
 class _Run:
@@ -260,7 +274,7 @@ class _Run:
             if code != EXIT_FLAT and engine.alive():
                 _print(self.console, "what is left goes on with the next: unwind run")
             if engine.failure:
-                sys.stderr.write(f"ended early: {engine.failure}\n")
+                put([f"ended early: {engine.failure}"], sys.stderr)
         except OSError as error:
             # Whoever watched has left, or the disk is full; the code tells how it ended.
             logger.error("the end cannot be shown: {}", error)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from engine.texts import put
+
 if TYPE_CHECKING:
     from engine.control import Answer, CloseWanted, CommandWanted, StatusWanted
 
@@ -39,7 +41,13 @@ _CONFIG = Path("config.toml")
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        app()
+        # The commands say how it went by an exit code; None where there is nothing to say.
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        put([error.format_message(), "for help: unwind --help, unwind COMMAND --help"], sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
         sys.stderr.close()
@@ -47,7 +55,7 @@ def main() -> None:
 
 
 def _refuse(text: str) -> NoReturn:
-    print(text, file=sys.stderr)
+    put([text], sys.stderr)
     raise typer.Exit(2)
 
 
@@ -98,14 +106,18 @@ def check_config(
         return
     if check is None:
         _refuse("config: give --check FILE or --reference")
+    from engine.feeds import check_recordings  # noqa: PLC0415 - heavy
+
     try:
         read = load(check)
+        check_recordings(read, check)
     except ConfigError as error:
         _refuse("\n".join(error.lines()))
-    print(
+    good = (
         f"{check}: good; {len(read.venues)} venues, {len(read.instruments)} instruments, "
         f"{len(read.pairs)} pairs, {len(read.run.closes)} closes"
     )
+    put([good], sys.stdout)
 
 
 # ---------------------------------------------------------------- machines and recordings
@@ -301,13 +313,13 @@ def close(
     """Ask for a pair to be closed; asking again may raise the urgency, never lower it."""
     from engine.control import CloseWanted  # noqa: PLC0415 - heavy
 
-    print(_ask(config, CloseWanted(pair, reason, urgency, ratio)).text)
+    put([_ask(config, CloseWanted(pair, reason, urgency, ratio)).text], sys.stdout)
 
 
 def _command(config: Path, name: str, pair: str = "") -> None:
     from engine.control import CommandWanted  # noqa: PLC0415 - heavy
 
-    print(_ask(config, CommandWanted(name, pair)).text)
+    put([_ask(config, CommandWanted(name, pair)).text], sys.stdout)
 
 
 @app.command(epilog=_CODES)

@@ -11,20 +11,23 @@ import os
 import pwd
 import socket
 import struct
-from fractions import Fraction
 from pathlib import Path
 
 import anyio
 import msgspec
 from anyio.abc import SocketAttribute, SocketStream
 
+from engine.config_values import Refused, ratio
 from engine.journal import JournalError
 from engine.live import Engine
 from engine.snapshot import Snapshot
+from engine.texts import printable, shortened
 from machines.messages import CloseRequested, OperatorCommanded
 from machines.types import REASON_URGENCY, URGENCY_RANK
 
 REQUEST_BYTES_MAX = 64 << 10
+ANSWER_TEXT_MAX = 4000
+ANSWER_BYTES_MAX = 64 << 20
 CLIENTS_MAX = 16
 IDLE_S = 5
 #: The longest path that the system takes for a socket.
@@ -162,7 +165,9 @@ class Control:
     async def _command(self, wanted: CommandWanted, who: str) -> Answer:
         pairs = list(self._engine.core.pairs)
         if wanted.name not in COMMANDS:
-            return Answer(False, f"unknown command {wanted.name!r}; known: {', '.join(COMMANDS)}")
+            return Answer(
+                False, f"unknown command {wanted.name[:80]!r}; known: {', '.join(COMMANDS)}"
+            )
         if wanted.pair and wanted.pair not in pairs:
             return Answer(False, unknown_pair(wanted.pair, pairs))
         now = self._engine.clock.now()
@@ -176,8 +181,10 @@ class Control:
 
 
 async def _send(stream: SocketStream, answer: Answer) -> None:
+    # What was asked may be part of what is answered, and a terminal shows it.
+    text = printable(shortened(answer.text, ANSWER_TEXT_MAX))
     with anyio.fail_after(IDLE_S):
-        await stream.send(msgspec.json.encode(answer) + b"\n")
+        await stream.send(msgspec.json.encode(Answer(answer.ok, text, answer.status)) + b"\n")
 
 
 def peer(connection: socket.socket) -> str | None:
@@ -214,12 +221,10 @@ def check_close(wanted: CloseWanted, pairs: list[str]) -> tuple[int, int]:
         known = ", ".join(URGENCY_RANK)
         raise ValueError(f"unknown urgency {wanted.urgency[:80]!r}; known: {known}")
     try:
-        ratio = Fraction(wanted.ratio) if len(wanted.ratio) < 40 else Fraction(0)
-    except (ValueError, ZeroDivisionError):
-        ratio = Fraction(0)
-    if not 0 < ratio <= 1:
-        raise ValueError(f"the ratio {wanted.ratio[:80]!r} must be above 0 and at most 1, as a/b")
-    return ratio.numerator, ratio.denominator
+        return ratio(wanted.ratio)
+    except Refused as refused:
+        text = f"must be above 0 and at most 1, as a/b ({refused})"
+        raise ValueError(f"the ratio {wanted.ratio[:80]!r} {text}") from None
 
 
 def check_path(path: Path) -> None:
@@ -240,12 +245,13 @@ def ask(path: Path, request: Request, timeout_s: float = 10) -> Answer:
     nobody = f"no engine is running (nothing answers at {path}); start one with: unwind run"
     try:
         check_path(path)
+        asked = msgspec.json.encode(request) + b"\n"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout_s)
             connection.connect(os.fspath(path))
-            connection.sendall(msgspec.json.encode(request) + b"\n")
+            connection.sendall(asked)
             with connection.makefile("rb") as stream:
-                line = stream.readline()
+                line = stream.readline(ANSWER_BYTES_MAX)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise ControlError(nobody) from error
     except PermissionError as error:
@@ -254,11 +260,13 @@ def ask(path: Path, request: Request, timeout_s: float = 10) -> Answer:
         raise ControlError(f"the engine did not answer within {timeout_s:g} s") from error
     except OSError as error:
         raise ControlError(f"the engine cannot be reached: {error}") from error
+    except UnicodeEncodeError as error:
+        raise ControlError(f"what is asked must be text: {error}") from error
     if not line.endswith(b"\n"):
         raise ControlError("the engine ended before it answered; look with: unwind status")
     try:
         return _ANSWERS.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ControlError(
             f"the answer cannot be read ({error}); is it another version?"
         ) from error

@@ -17,7 +17,8 @@ from engine.journal_file import read_only, rows_of
 from engine.journal_rows import decoded
 from engine.simulation.outcome import decimal_text
 from engine.story.tape import Tape
-from engine.story.words import Words, clock, price, printable, quantity, rung
+from engine.story.words import Words, clock, price, quantity, rung
+from engine.texts import printable
 from machines.close_model import Close
 from machines.digest import digest
 from machines.messages import Arm
