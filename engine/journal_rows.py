@@ -55,12 +55,13 @@ _HEADER = struct.Struct(">7q")
 class Head:
     """Where a journal ends: what the next batch continues. Shared by a front and its connection."""
 
-    __slots__ = ("epoch", "last_hash", "last_seq", "unchecked")
+    __slots__ = ("epoch", "last_hash", "last_seq", "recorded", "unchecked")
 
     def __init__(self, epoch: int = 0, last_seq: int = 0, last_hash: bytes = GENESIS) -> None:
         self.epoch = epoch
         self.last_seq = last_seq
         self.last_hash = last_hash
+        self.recorded = 0  #: epoch of the last record that the file was opened with
         self.unchecked = 0  #: bytes written since the last checkpoint, estimated
 
 
