@@ -24,7 +24,6 @@ from engine.journal_connection import COMMIT_BATCH, JournalConnection, Sync
 from engine.journal_errors import JournalError, explaining
 from engine.journal_file import (
     FLOOR,
-    LOCK_SUFFIX,
     begin_epoch,
     compared,
     create,
@@ -36,8 +35,11 @@ from engine.journal_file import (
     rows_of,
 )
 from engine.journal_front import Front, Journal
+from engine.journal_log import SUFFIX as LOG_SUFFIX
 from engine.journal_memory import MemoryJournal
+from engine.journal_place import Place
 from engine.journal_rows import Head, Record, decoded
+from engine.lock import SUFFIX as LOCK_SUFFIX
 from engine.lock import LockFile, claim_of
 
 #: What a user of a journal needs; its other errors and parts come from their own rooms.
@@ -121,6 +123,11 @@ class AsyncJournal(Front):
         self.path = path
         self._connection = connection
         self._lock = lock
+        self._place = Place([path, path.with_name(path.name + LOG_SUFFIX), lock.path])
+
+    def check_place(self) -> None:
+        """Raise MissingJournal when one of its files was removed or replaced."""
+        self._place.check()
 
     @classmethod
     async def take_over(cls, journal: SyncJournal) -> "AsyncJournal":

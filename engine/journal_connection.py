@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from engine.journal_errors import JournalError, LeaseLost, explained
 from engine.journal_rows import Head, Record, seal
+from engine.lock import SUFFIX as LOCK_SUFFIX
 from machines.messages import Place
 
 #: Given to `execute` in place of SQL it runs `commit_batch`; SQLite itself would refuse the words.
@@ -114,5 +115,5 @@ class JournalConnection(sqlite3.Connection):
             try:
                 self._note(row.last_seq)
             except OSError as error:
-                raise explained(f"{self._path}.lock", error) from error
+                raise explained(f"{self._path}{LOCK_SUFFIX}", error) from error
         return cursor

@@ -28,12 +28,12 @@ from engine.journal_errors import (
     explained,
 )
 from engine.journal_rows import Head, Row, decoded, verified
+from engine.lock import SUFFIX as LOCK_SUFFIX
 from engine.lock import LockFile, sync_directory
 
 APPLICATION = 0x756E_776A  #: `application_id` of the file, "unwj"
 SCHEMA = 1  #: version of the tables
 MACHINES = 1  #: version of facts, commands and tables; an older engine cannot fold a newer one
-LOCK_SUFFIX = ".lock"
 EPOCH_MAX = (1 << 23) - 1  #: order numbers above it exceed SQLite's signed integer
 
 _TABLES = (
@@ -155,7 +155,8 @@ def _check_log(path: Path, alone: bool, seq: int | None) -> None:
     if not (log.headless or log.proven) and seq is not None and seq <= last:
         return  # what does not verify was never confirmed: the process died while it wrote
     name = f"{path}{journal_log.SUFFIX}"
-    what = "its header is" if log.headless else f"one of its frames is, {log.behind} follow it"
+    later = f"a frame does not verify, {log.behind} written after it are there"
+    what = "its header does not verify" if log.headless else later
     raise DamagedLog(
         f"{name}: the log is damaged ({what}); record {last + 1} is the first that cannot be read"
         f"{f', {seq} was the last' if seq else ''}; restore a copy of journal and log, or start "

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+SUFFIX = ".lock"  #: behind the name of the journal
+
 _WIDTH = 20  #: digits; the same length always, so a newer number overwrites all of the older
 _FIRST = _WIDTH + 1
 _SIZE = _FIRST + _WIDTH + 10

@@ -195,7 +195,7 @@ def test_a_flip_in_any_frame_is_refused_with_the_first_bad_record(
 
 def test_a_log_with_a_bad_header_is_refused(killed: Killed, tmp_path: Path) -> None:
     path = altered(killed, tmp_path / "bad", flipped(killed.log, 9))
-    with pytest.raises(DamagedLog, match=r"\(its header is\); record 1 is the first"):
+    with pytest.raises(DamagedLog, match=r"\(its header does not verify\); record 1 is the first"):
         open_journal(path)
     with pytest.raises(DamagedLog):
         list(read_journal(path))
