@@ -4,7 +4,6 @@ A file that was removed or replaced goes on to take what is written, and is gone
 This module must not open, move or repair anything.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Place:
 
 def _identity(path: Path) -> _Identity | None:
     try:
-        status = os.stat(path, follow_symlinks=False)
+        status = path.stat()
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
