@@ -49,6 +49,7 @@ _TABLES = (
 ) STRICT""",
 )
 _META = "INSERT INTO meta VALUES ('schema', ?), ('machines', ?), ('epoch', 0), ('floor', 0)"
+_META_KEYS = ("schema", "machines", "epoch", "floor")
 _EPOCH = "UPDATE meta SET value = ? WHERE key = 'epoch' AND value = ?"
 #: Notes (record, epoch): a journal that ends before this record has lost its end.
 FLOOR = """UPDATE meta SET value = ? WHERE key = 'floor'
@@ -178,6 +179,8 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, int]:
     if (finding := value("PRAGMA quick_check(1)")) != "ok":
         raise CorruptJournal(f"{path}: the file is damaged ({finding}); restore a copy of it")
     meta = dict(connection.execute("SELECT key, value FROM meta"))
+    if not all(isinstance(meta.get(key), int) for key in _META_KEYS):
+        raise CorruptJournal(f"{path}: the file is damaged (its versions); restore a copy of it")
     if meta["machines"] > MACHINES:
         text = f"{path}: was written by machines {meta['machines']}, this program has {MACHINES}"
         raise NewerJournal(f"{text}; start the newer program")

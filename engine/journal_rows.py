@@ -86,8 +86,12 @@ def verified(rows: Iterable[Row], where: object) -> Iterator[Row]:
     """Pass rows on while each is intact and follows the one before."""
     seq, chain = 0, GENESIS
     for row in rows:
-        header = _HEADER.pack(*row[:7])
-        digest = blake2b(row.prev_hash + header + row.body, digest_size=32).digest()
+        try:
+            header = _HEADER.pack(*row[:7])
+            digest = blake2b(row.prev_hash + header + row.body, digest_size=32).digest()
+        except (struct.error, TypeError) as error:
+            text = f"{where}: the batch from record {seq + 1} is none ({error}); restore a copy"
+            raise BrokenChain(text, seq + 1) from error
         if digest == row.hash and row.first_seq != seq + 1:
             text = f"{where}: records {seq + 1} to {row.first_seq - 1} are missing; restore a copy"
             raise SequenceGap(text, seq + 1)

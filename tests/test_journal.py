@@ -554,6 +554,21 @@ def test_a_row_of_another_history_is_found(path, written, tmp_path):
         pass
 
 
+def test_a_batch_that_is_none_is_named_with_its_record(path, written):
+    row = rows.seal(Head(), [plain(1)])
+    for nonsense in ({"n": "1"}, {"ts_mono": 1 << 70}, {"body": None}, {"prev_hash": "text"}):
+        with pytest.raises(BrokenChain, match="the batch from record 1 is none") as caught:
+            list(rows.verified([row._replace(**nonsense)], path))
+        assert caught.value.record == 1
+
+
+@pytest.mark.parametrize("key", ["schema", "machines", "epoch", "floor"])
+def test_a_journal_whose_versions_are_gone_is_refused(path, written, key):
+    alter(path, f"DELETE FROM meta WHERE key = '{key}'")  # noqa: S608 - own names
+    with refused(path, CorruptJournal, "its versions"):
+        pass
+
+
 def test_missing_records_are_named(path, written):
     alter(path, "DELETE FROM journal WHERE first_seq IN (31, 34)")
     with refused(path, SequenceGap, "records 31 to 36 are missing") as error:

@@ -113,15 +113,16 @@ def first_of(live: LiveEngine, epoch: int) -> int:
     return starts[0].seq
 
 
+@pytest.mark.parametrize("frames", [1, 8, 12, 21, 28])
 def test_after_a_person_resumes_it_goes_on_and_sends_nothing_twice(
-    live: LiveEngine, left: LiveEngine
+    live: LiveEngine, left: LiveEngine, frames: int
 ) -> None:
     sent = set(placed(records(left)))
-    cut(live, 8)
+    cut(live, frames)
     with running(live) as process:
         process.run(2 * NS)
         process.say(OperatorCommanded(process.kernel.now, "resume", by=PERSON))
-        for pair in ("eth", "one:SOL"):
+        for pair in ("eth", "btc", "one:SOL"):
             asked = CloseRequested(process.kernel.now, pair, "MANUAL", urgency="immediate")
             process.say(asked)
         process.run(60 * NS)
@@ -442,7 +443,7 @@ def test_what_is_no_socket_in_its_place_is_left_alone(live: LiveEngine, kind: st
     if kind == "file":
         path.write_text("notes")
     elif kind == "link":
-        path.symlink_to(live.config)
+        path.symlink_to("notes")
     else:
         path.mkdir()
     with pytest.raises(BootError, match="is no socket and is left alone"):
