@@ -1,9 +1,9 @@
-"""Starts from what the journal says: lock, check, new epoch, fold; first start and restart alike.
+"""Starts from what is there: lock, check, new epoch, fold; first start and restart alike.
 
-Beside the journal stands a session file. It says which instruments, venues and ladders the records
-belong to, because they can be folded only with those, and whether everything that was asked for is
-done. A finished session is put aside under new names, never deleted. This module must not connect
-to anything nor send; `engine.live` does that afterwards.
+Journal, lock file, session file and the venues' books are believed only as far as they agree. What
+contradicts them is refused; a journal that has lost its end starts the engine halted. A finished
+session is put aside under new names, never deleted. This module must not connect to anything nor
+send; `engine.live` does that afterwards.
 """
 
 from __future__ import annotations

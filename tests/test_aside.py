@@ -110,7 +110,7 @@ def lock_that_is_a_folder(live: LiveEngine) -> None:
 
 def lock_that_is_a_link(live: LiveEngine) -> None:
     live.paths.lock.unlink()
-    live.paths.lock.symlink_to(live.config)
+    live.paths.lock.symlink_to("elsewhere")
 
 
 def journal_that_is_a_letter(live: LiveEngine) -> None:

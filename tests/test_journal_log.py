@@ -10,6 +10,7 @@ import pytest
 from engine.journal import Record, SyncJournal, open_journal, read_journal
 from engine.journal_errors import DamagedLog, RestoredJournal, SequenceGap
 from engine.journal_log import Log, examined, in_memory, look
+from engine.lock import LockFile
 from machines.messages import TimerFired
 
 START = 1_700_000_000_000_000_000
@@ -217,6 +218,26 @@ def test_without_a_record_number_beside_it_any_frame_that_follows_is_damage(
     path.with_name("journal.db.lock").write_bytes(lock)
     with pytest.raises(DamagedLog):
         open_journal(path)
+
+
+def test_damage_before_a_later_transaction_is_refused_whatever_the_lock_file_says(
+    killed: Killed, tmp_path: Path
+) -> None:
+    """A power failure may leave an older number there; only the last write can be torn by it."""
+
+    def started(frame: int) -> None:
+        damaged = flipped(killed.log, HEADER + frame * FRAME + 50)
+        path = altered(killed, tmp_path / str(frame), damaged)
+        lock = LockFile(path.with_name("journal.db.lock"))
+        lock.store(lock.epoch, 1)
+        lock.release()
+        open_journal(path).close()
+
+    last = max(killed.begins.values())
+    for frame in range(min(killed.begins.values()) + 1, last):
+        with pytest.raises(DamagedLog):
+            started(frame)
+    started(last)
 
 
 def test_a_log_left_without_its_journal_is_not_taken_into_a_new_one(

@@ -17,7 +17,7 @@ from engine.journal import AsyncJournal, Record, open_journal
 from engine.journal_errors import MissingJournal
 from engine.live import Engine
 from engine.recovery import boot
-from machines.messages import Alarm, Cancel, Command, TimerFired
+from machines.messages import Alarm, Cancel, Command, OperatorCommanded, TimerFired
 from tests.live_engine import LIMIT_S, LiveEngine, config_text, read_until
 from tests.sessions import standing_text
 
@@ -73,7 +73,7 @@ class Lost:
         raise MissingJournal("journal.db: was removed while the engine was running")
 
 
-def test_a_lost_journal_drops_what_was_decided_but_for_cancels(
+def test_a_lost_journal_drops_what_was_decided_but_for_cancels_and_answers_who_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def at_once(_: float) -> None:
@@ -81,6 +81,7 @@ def test_a_lost_journal_drops_what_was_decided_but_for_cancels(
 
     started = boot(load(LiveEngine(tmp_path, standing_text()).config))
     alarms: list[Alarm] = []
+    answered: list[str] = []
     sent: list[Command] = []
 
     async def main() -> Engine:
@@ -93,9 +94,22 @@ def test_a_lost_journal_drops_what_was_decided_but_for_cancels(
         )
         engine.connect({})
         monkeypatch.setattr(engine.dispatcher, "_submit", sent.append)
-        engine.dispatcher.batch.commands += [Cancel(1, 7, 0), Alarm(1, "dust", "eth", "little")]
         monkeypatch.setattr(anyio, "sleep", at_once)
-        await engine.tend_journal()
+
+        async def person() -> None:
+            with pytest.raises(MissingJournal):
+                await engine.ask(OperatorCommanded(1, "halt"))
+            answered.append("down")
+
+        with anyio.fail_after(LIMIT_S):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(person)
+                while not engine.dispatcher.inbox:
+                    await anyio.lowlevel.checkpoint()
+                engine.dispatcher.drain()
+                left: list[Command] = [Cancel(1, 7, 0), Alarm(1, "dust", "eth", "little")]
+                engine.dispatcher.batch.commands += left
+                await engine.tend_journal()
         return engine
 
     engine = anyio.run(main)
@@ -103,6 +117,7 @@ def test_a_lost_journal_drops_what_was_decided_but_for_cancels(
     assert isinstance(engine.dispatcher.down, MissingJournal)
     assert "was removed" in engine.failure
     assert sent == [Cancel(1, 7, 0)]
+    assert answered == ["down"]
     assert [alarm.kind for alarm in alarms] == ["journal"]
 
 

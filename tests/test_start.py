@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from engine.aside import Aside
 from engine.books import LOST_TAIL, Book, Heard, read_books
 from engine.config import load
+from engine.control import CommandWanted, ControlError, StatusWanted, ask
 from engine.journal import JournalError, Record, read_journal
 from engine.journal_errors import RestoredJournal, RestoredLock
 from engine.recovery import BootError, boot
@@ -24,7 +26,7 @@ from machines.messages import (
     Place,
 )
 from machines.types import NS
-from tests.live_engine import LiveEngine
+from tests.live_engine import LIMIT_S, LiveEngine, read_until
 from tests.sessions import PERSON, Process, copied, running, standing_text
 
 HEADER, FRAME = 32, 24 + 4096
@@ -182,11 +184,19 @@ def test_a_log_that_was_removed_starts_halted_with_the_configured_positions(
         assert all(holding.declared for holding in process.boot.core.holdings)
 
 
-def test_a_session_that_seems_done_is_not_put_aside_when_its_end_is_lost(
-    tmp_path: Path,
-) -> None:
+def test_a_log_that_was_removed_still_belongs_to_its_configuration(live: LiveEngine) -> None:
+    live.paths.beside("-wal").unlink()
+    live.config.write_text(standing_text().replace("backoff_ms = 50", "backoff_ms = 60"))
+    with pytest.raises(BootError, match="another configuration; changed: pairs"):
+        boot(load(live.config))
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> LiveEngine:
+    """What was left of a session whose every close had ended, halted at its end."""
     text = standing_text(closes=True).replace('reason = "', 'urgency = "immediate"\nreason = "')
-    live = LiveEngine(tmp_path, text)
+    (tmp_path / "done").mkdir()
+    live = LiveEngine(tmp_path / "done", text)
     with running(live) as process:
         for number, close in enumerate(process.boot.config.run.closes):
             asked = CloseRequested(
@@ -196,16 +206,39 @@ def test_a_session_that_seems_done_is_not_put_aside_when_its_end_is_lost(
         process.run(30 * NS)
         assert process.boot.is_finished()
         process.say(OperatorCommanded(process.kernel.now, "halt", by=PERSON))
-        whole, short = copied(live, tmp_path / "whole"), copied(live, tmp_path / "short")
-    cut(short, 1)
-    started = boot(load(short.config))
-    assert not started.is_first
-    assert started.lost
-    started.journal.close()
-    started = boot(load(whole.config))
+        return copied(live, tmp_path / "killed")
+
+
+def test_a_session_that_is_done_is_put_aside(done: LiveEngine) -> None:
+    started = boot(load(done.config))
     assert started.is_first
     assert "all pairs are flat already" in started.notes[0]
     started.journal.close()
+
+
+def test_a_session_that_seems_done_is_not_put_aside_when_its_end_is_lost(
+    done: LiveEngine,
+) -> None:
+    cut(done, 1)
+    started = boot(load(done.config))
+    assert not started.is_first
+    assert started.lost
+    started.journal.close()
+
+
+@pytest.mark.slow  # the real process, which has to wait for a person
+def test_a_run_that_seems_done_waits_for_a_person_when_its_end_is_lost(done: LiveEngine) -> None:
+    cut(done, 1)
+    with done.running() as process:
+        seen = read_until(process, "session two", "> live")
+        assert "so the engine starts halted" in seen
+        status = ask(done.paths.socket, StatusWanted()).status
+        assert status is not None
+        assert status.halted
+        with suppress(ControlError):  # nothing is left to do, so it may end before it answers
+            ask(done.paths.socket, CommandWanted("resume"))
+        output, errors = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, errors) == (0, ""), output
 
 
 # ---------------------------------------------------------------- what contradicts the journal
@@ -393,16 +426,49 @@ def test_a_session_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert read_session(path) == Session({"pairs": {}}, True, -1, "")
 
 
-def test_a_session_is_finished_only_at_the_end_of_its_own_journal(
-    live: LiveEngine,
-) -> None:
+def finished_at(live: LiveEngine, last: int) -> None:
     session = read_session(live.paths.session)
     assert session is not None
+    write_session(live.paths.session, Session(session.shape, True, last))
+
+
+@pytest.mark.parametrize("off", [-3, 5])
+def test_a_session_that_ended_elsewhere_than_its_journal_is_not_finished(
+    live: LiveEngine, off: int
+) -> None:
+    finished_at(live, len(records(live)) + off)
+    started = boot(load(live.config))
+    assert started.notes == []
+    assert not started.is_first, "an unfinished session was put aside"
+    started.journal.close()
+
+
+def test_a_session_that_ended_where_its_journal_was_cut_is_not_finished(live: LiveEngine) -> None:
+    cut(live, 3)
+    for _ in range(2):
+        started = boot(load(live.config))
+        assert started.lost
+        assert not started.is_first
+        started.journal.close()
+        finished_at(live, started.journal.last_seq)
+
+
+def test_a_finished_session_is_put_aside_at_the_end_of_its_journal(live: LiveEngine) -> None:
+    finished_at(live, len(records(live)))
+    started = boot(load(live.config))
+    assert started.is_first
+    started.journal.close()
+
+
+def test_a_finished_session_without_its_journal_is_refused_unless_that_was_its_end(
+    live: LiveEngine,
+) -> None:
     last = len(records(live))
-    write_session(live.paths.session, Session(session.shape, True, last + 5))
-    with running(live) as process:
-        assert not process.boot.is_first, "an unfinished session was put aside"
-    write_session(live.paths.session, Session(session.shape, True, len(records(live))))
+    without_journal(live)
+    finished_at(live, last - 1)
+    with pytest.raises(BootError, match="older copy or removed"):
+        boot(load(live.config))
+    finished_at(live, last)
     started = boot(load(live.config))
     assert started.is_first
     started.journal.close()
@@ -412,9 +478,7 @@ def test_a_session_is_finished_only_at_the_end_of_its_own_journal(
 def test_putting_a_finished_session_aside_is_gone_on_with_after_a_death(
     live: LiveEngine, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
-    session = read_session(live.paths.session)
-    assert session is not None
-    write_session(live.paths.session, Session(session.shape, True, len(records(live))))
+    finished_at(live, len(records(live)))
     done = [0]
     rename = Path.rename
 
