@@ -117,13 +117,13 @@ class AsyncJournal(Front):
     """
 
     def __init__(
-        self, connection: aiosqlite.Connection, head: Head, path: Path, lock: LockFile
+        self, connection: aiosqlite.Connection, head: Head, path: Path, lock: LockFile, place: Place
     ) -> None:
         super().__init__(head)
         self.path = path
         self._connection = connection
         self._lock = lock
-        self._place = Place([path, path.with_name(path.name + LOG_SUFFIX), lock.path])
+        self._place = place
 
     def check_place(self) -> None:
         """Raise MissingJournal when one of its files was removed or replaced."""
@@ -142,6 +142,7 @@ class AsyncJournal(Front):
             )
 
         try:
+            place = Place([path, path.with_name(path.name + LOG_SUFFIX), lock.path])
             with anyio.CancelScope(shield=True), explaining(path):
                 connection = await aiosqlite.connect(path, isolation_level=None, factory=connect)
         except BaseException:
@@ -151,7 +152,7 @@ class AsyncJournal(Front):
                     await anyio.to_thread.run_sync(worker.join)
             lock.release()
             raise
-        return cls(connection, head, path, lock)
+        return cls(connection, head, path, lock, place)
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Record a non-empty batch; durable on return.
