@@ -24,6 +24,7 @@ from machines.messages import (
     OperatorCommanded,
     OrderReported,
     Place,
+    PositionDeclared,
 )
 from machines.types import NS
 from tests.live_engine import LIMIT_S, LiveEngine, read_until
@@ -181,7 +182,8 @@ def test_a_log_that_was_removed_starts_halted_with_the_configured_positions(
     with running(live) as process:
         assert "records 1 to" in process.boot.lost
         assert process.boot.core.env.halted
-        assert all(holding.declared for holding in process.boot.core.holdings)
+    declared = [each for each in records(live) if type(each.fact) is PositionDeclared]
+    assert len(declared) == len(process.boot.config.positions)
 
 
 def test_a_log_that_was_removed_still_belongs_to_its_configuration(live: LiveEngine) -> None:
