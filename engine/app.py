@@ -157,6 +157,8 @@ class _Run:
         engine.room = [actor.room for actor in self.actors.values()]
         conductor = Conductor(engine, started, board.say)
         logger.info("started: epoch {}, {} records", journal.epoch, journal.last_seq)
+        if started.lost:
+            logger.warning("starts halted: {}", started.lost)
         try:
             for actor in self.actors.values():
                 await actor.save()

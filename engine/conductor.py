@@ -12,10 +12,16 @@ from collections.abc import Callable
 import anyio
 from loguru import logger
 
+from engine.books import LOST_TAIL
 from engine.live import Engine
 from engine.recovery import RUN, Boot
 from machines.env import STOP
-from machines.messages import CloseRequested, EngineStarted, PositionDeclared
+from machines.messages import (
+    CloseRequested,
+    EngineStarted,
+    OperatorCommanded,
+    PositionDeclared,
+)
 
 EXIT_FLAT = 0
 EXIT_LEFT = 1
@@ -38,10 +44,16 @@ class Conductor:
         self._open = [number for number in range(len(self._run.closes)) if not boot.is_done(number)]
 
     def begin(self) -> None:
-        """Take over the journal: the new epoch, at the first start the positions."""
+        """Take over the journal: the new epoch, at the first start the positions.
+
+        Where the journal has lost its end, a halt may be among what is lost: it is said anew, in
+        the same batch as the start, so that no death between the two can forget it.
+        """
         engine, boot = self._engine, self._boot
         first = boot.is_first
         engine.fact(EngineStarted(engine.clock.now(), boot.journal.epoch))
+        if boot.lost:
+            engine.fact(OperatorCommanded(engine.clock.now(), "halt", by=LOST_TAIL))
         if first:
             for key, spec in boot.config.positions.items():
                 if not spec.foreign:
@@ -130,6 +142,8 @@ class Conductor:
         if self._run.deadline_ns and now >= engine.started + self._run.deadline_ns:
             self._say("the time of [run] is over (deadline_s)")
             return True
+        if self._boot.is_held:
+            return False  # what looks done may not be: a person looks first
         # A request that is still in the inbox has no close yet.
         quiet = not engine.dispatcher.inbox and not engine.backlog()
         return bool(self._run.closes) and not self._open and quiet and not engine.alive()

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from engine.config_files import check_names, check_places
 from engine.config_keys import ENGINE, RUN, RUN_CLOSE
 from engine.config_parts import (
     build,
@@ -105,6 +106,12 @@ def load(path: str | Path) -> Config:
     config = decode_config(tables, findings, file.parent)
     findings.raise_if_any(str(file))
     assert config is not None
+    inputs = {"the configuration": file}
+    for key, spec in config.instruments.items():
+        if spec.recording:
+            inputs[f"the recording of {key}"] = Path(spec.recording.partition("#")[0])
+    check_places(config.engine, "engine", inputs, findings)
+    findings.raise_if_any(str(file))
     return config
 
 
@@ -277,12 +284,7 @@ def _check_sides(
 def decode_engine(table: Any, path: str, findings: Findings) -> EngineSpec:
     """Read the keys of `[engine]`."""
     spec: EngineSpec = build(ENGINE, read_section(ENGINE, table, path, findings))
-    taken: dict[str, str] = {}
-    for name in ("journal", "socket", "books", "log"):
-        value = getattr(spec, name)
-        first = taken.setdefault(value, name)
-        if first != name:
-            findings.add(join(path, name), value, f"must differ from {join(path, first)}")
+    check_names(spec, path, findings)
     return spec
 
 

@@ -266,7 +266,8 @@ SESSION = Section(
 ENGINE = Section(
     "engine",
     EngineSpec,
-    "Files of this process and how it stops.",
+    "Files of this process and how it stops. No two of them, nor what goes with the journal, may "
+    "be one file, and none the configuration or a recording.",
     (
         Key("directory", WORD, "folder of the files below; relative to this file"),
         Key("journal", FILE_NAME, "everything that happened, in SQLite"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import stat
 import struct
 from pathlib import Path
 
@@ -91,10 +92,11 @@ class Control:
     async def serve(self) -> None:
         """Serve without end. The caller holds the journal's lock, so a socket there is stale.
 
-        Cancelled, it closes the socket and removes its file. Raises OSError.
+        Cancelled, it closes the socket and removes its file. Raises OSError, also where something
+        else than a socket stands in its place.
         """
         check_path(self._path)
-        self._path.unlink(missing_ok=True)
+        remove_socket(self._path)
         old = os.umask(0o177)
         try:
             listener = await anyio.create_unix_listener(self._path, mode=0o600)
@@ -103,7 +105,8 @@ class Control:
         try:
             await listener.serve(self._client)
         finally:
-            self._path.unlink(missing_ok=True)
+            if self._path.is_socket():
+                self._path.unlink()
 
     async def _client(self, stream: SocketStream) -> None:
         """Answer one client. A client that leaves or stalls hurts nobody else."""
@@ -225,6 +228,14 @@ def check_close(wanted: CloseWanted, pairs: list[str]) -> tuple[int, int]:
     except Refused as refused:
         text = f"must be above 0 and at most 1, as a/b ({refused})"
         raise ValueError(f"the ratio {wanted.ratio[:80]!r} {text}") from None
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket, if one is there. Raises OSError at anything else, which stays."""
+    if os.path.lexists(path):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError(f"{path}: is no socket and is left alone; choose another engine.socket")
+        path.unlink()
 
 
 def check_path(path: Path) -> None:

@@ -265,9 +265,19 @@ class Engine:
                 self._work.set()
 
     async def tend_journal(self) -> None:
-        """Checkpoint the journal while nothing waits for it, without end."""
+        """Checkpoint the journal while nothing waits for it, without end.
+
+        A journal whose file was removed or replaced ends the run as one that cannot be written.
+        """
         while True:
             await anyio.sleep(1)
+            try:
+                self.journal.check_place()
+            except JournalError as error:
+                self.dispatcher.fail(error, self.dispatcher.take_batch())
+                self._journal_failed(error)
+                self._settle_answers()
+                return
             idle = not self.dispatcher.inbox and not self.backlog()
             if idle and self.journal.checkpoint_due and self.dispatcher.down is None:
                 await self.journal.checkpoint()

@@ -78,7 +78,8 @@ class BookFile:
     def save(self, state: bytes) -> None:
         """Replace the state; it is on disk when this returns. Raises OSError. Blocks."""
         fresh = self.path.with_name(self.path.name + ".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(fresh, flags, 0o600)
         with open(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o600)
             file.write(_MAGIC + blake2b(state, digest_size=_DIGEST).digest() + state)

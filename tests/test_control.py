@@ -23,6 +23,7 @@ from engine.control import (
     StatusWanted,
     ask,
     check_close,
+    remove_socket,
 )
 from engine.journal import read_journal
 from machines.env import STOP
@@ -265,6 +266,24 @@ def test_where_no_engine_runs_one_sentence_says_so(tmp_path: Path, leftover: str
             dead.bind(os.fspath(path))
     with pytest.raises(ControlError, match="no engine is running"):
         ask(path, StatusWanted())
+
+
+def test_nothing_but_a_socket_is_removed_for_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "unwind.sock"
+    remove_socket(path)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(path))
+    remove_socket(path)
+    assert not path.exists()
+    (tmp_path / "mine").write_text("mine")
+    path.symlink_to("mine")
+    with pytest.raises(OSError, match="is no socket and is left alone"):
+        remove_socket(path)
+    path.rename(tmp_path / "link")
+    path.write_text("mine")
+    with pytest.raises(OSError, match="is no socket and is left alone"):
+        remove_socket(path)
+    assert path.read_text() == "mine"
 
 
 def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:

@@ -311,6 +311,15 @@ def test_a_book_is_one_whole_state_whatever_is_left_behind(tmp_path: Path) -> No
     assert book.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_book_is_not_written_through_a_link(tmp_path: Path) -> None:
+    book, other = BookFile(tmp_path / "one.book"), tmp_path / "config.toml"
+    other.write_text("mine")
+    book.path.with_name("one.book.new").symlink_to(other)
+    with pytest.raises(OSError, match=r"one\.book\.new"):
+        book.save(b"a state")
+    assert other.read_text() == "mine"
+
+
 @pytest.mark.parametrize("at", [0, 20, -1])
 def test_a_damaged_book_is_refused_by_name(tmp_path: Path, at: int) -> None:
     book = BookFile(tmp_path / "one.book")

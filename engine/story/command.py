@@ -17,12 +17,13 @@ from rich.console import Console
 
 from engine.config import ConfigError, load
 from engine.journal import JournalError, Record
-from engine.journal_errors import BrokenChain, CorruptJournal, SequenceGap
+from engine.journal_errors import BadRecord, CorruptJournal
+from engine.journal_file import intact_until
 from engine.recovery import Paths
 from engine.simulation.scenario import ScenarioError
 from engine.story import page, picture, sequence, timeline
 from engine.story.reasons import reasons
-from engine.story.replay import Replay, intact_until
+from engine.story.replay import Replay
 from engine.story.story import Story
 from engine.story.tape import Tape, TapeError, open_tape
 from engine.story.telling import Subject, only_close, tell
@@ -254,7 +255,7 @@ def _refuse(text: str) -> int:
 def _damaged(error: JournalError, path: Path) -> int:
     """Say what is wrong with a journal, and up to where it can be relied on."""
     put([str(error)], sys.stderr)
-    if isinstance(error, BrokenChain | SequenceGap):
+    if isinstance(error, BadRecord):
         first = error.record
     elif isinstance(error, CorruptJournal):
         first = intact_until(path) + 1

@@ -20,7 +20,8 @@ from engine.files import open_regular
 from engine.journal import Record, read_journal
 from engine.journal_errors import ReadOnlyJournal
 from engine.journal_file import APPLICATION
-from engine.recovery import SESSION_SUFFIX, decode_session
+from engine.paths import SESSION_SUFFIX
+from engine.session_file import read_session
 from engine.simulation.scenario import ScenarioError, load_scenario
 from engine.simulation.world import World
 from engine.texts import printable
@@ -134,17 +135,18 @@ def _builder(path: Path, config: Config | None) -> Callable[[], Core]:
         return lambda: build_core(config, scaled, settings)
     beside = path.with_name(path.name + SESSION_SUFFIX)
     try:
-        parts = _Shape.of(decode_session(beside).shape)
-    except FileNotFoundError as error:
-        raise TapeError(
-            f"{beside}: is missing, so it is unknown which instruments the journal belongs to; "
-            "put it back, or name the configuration of that time with --config"
-        ) from error
+        session = read_session(beside)
+        parts = None if session is None else _Shape.of(session.shape)
     except (OSError, ValueError, LookupError, msgspec.ValidationError) as error:
         raise TapeError(
             f"{beside}: cannot be read ({error}); put a copy back, or name the configuration of "
             "that time with --config"
         ) from error
+    if parts is None:
+        raise TapeError(
+            f"{beside}: is missing, so it is unknown which instruments the journal belongs to; "
+            "put it back, or name the configuration of that time with --config"
+        )
     return parts.core
 
 
