@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at the venues);
 1 `run` ended with something left open, a `sim` expectation failed, `diagram --check`, `--lint` or
 `--coverage` found something, or a recording is not what was recorded; 2 wrong input, or no engine
-to talk to; 3 the journal failed; 130 `run` was stopped by Ctrl-C or SIGTERM with nothing naked
-left. Nothing that was left is lost: the next `run` goes on with it."""
+to talk to; 3 a part that `run` cannot do without failed, as the journal; 130 `run` was stopped by
+Ctrl-C or SIGTERM with nothing naked left. Nothing that was left is lost: the next `run` goes on
+with it."""
 
 app = typer.Typer(
     name="unwind",

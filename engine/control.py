@@ -18,8 +18,7 @@ import anyio
 import msgspec
 from anyio.abc import SocketAttribute, SocketStream
 
-from engine.journal import JournalError
-from engine.live import Engine
+from engine.live import Engine, EngineFailed
 from engine.snapshot import Snapshot
 from machines.messages import CloseRequested, OperatorCommanded
 from machines.types import REASON_URGENCY, URGENCY_RANK
@@ -98,7 +97,8 @@ class Control:
         finally:
             os.umask(old)
         try:
-            await listener.serve(self._client)
+            async with listener:
+                await listener.serve(self._client)
         finally:
             self._path.unlink(missing_ok=True)
 
@@ -171,8 +171,8 @@ class Control:
     async def _ask(self, fact: CloseRequested | OperatorCommanded) -> Answer:
         try:
             return Answer(True, await self._engine.ask(fact))
-        except JournalError as error:
-            return Answer(False, f"nothing is taken any more, the journal is down: {error}")
+        except EngineFailed as error:
+            return Answer(False, f"nothing is taken any more, the engine is ending: {error}")
 
 
 async def _send(stream: SocketStream, answer: Answer) -> None:
