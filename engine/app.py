@@ -23,7 +23,8 @@ from engine.control import Control
 from engine.feeds import open_recording
 from engine.journal import AsyncJournal, JournalError
 from engine.live import Engine
-from engine.recovery import Boot, BootError, boot
+from engine.operator.door import Door, DoorError
+from engine.recovery import Boot, BootError, Paths, boot
 from engine.snapshot import Snapshot
 from engine.summary import is_as_asked, summary
 from engine.supervisor import Supervisor, attempted, describe
@@ -55,12 +56,13 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
     """Run the engine of a checked configuration to its end; return the exit code."""
     console = Console(highlight=False)
     try:
+        Door(Paths(config).socket).check()
         started = boot(config, fresh=fresh)
         for note in started.notes:
             _print(console, note)
         _log_to(started, console)
         return launch(Run(started, console))
-    except (BootError, BookError, JournalError) as error:
+    except (BootError, BookError, DoorError, JournalError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
 
@@ -157,7 +159,7 @@ class Run:
         engine.room = [actor.room for actor in self.actors.values()]
         engine.on_failure = [actor.go_straight for actor in self.actors.values()]
         self.conductor = Conductor(engine, started, board.say)
-        self.control = Control(engine, started.paths.socket)
+        self.control = Control(engine, Door(started.paths.socket), board.say)
         logger.info("started: epoch {}, {} records", journal.epoch, journal.last_seq)
         try:
             for actor in self.actors.values():
@@ -186,6 +188,7 @@ class Run:
 
     async def _conduct(self) -> int:
         engine = self.engine
+        await self.control.open()
         async with Supervisor(self._failed) as self.supervisor:
             self.supervisor.start("control", self.control.serve, vital=False)
             self.supervisor.start("board", self.board.run, vital=False)

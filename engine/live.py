@@ -46,12 +46,13 @@ class EngineFailed(Exception):
 
 
 class Asked:
-    """A person's command on its way: answered once its fact is durable."""
+    """A person's command on its way; answered, with what it moved, once its fact is durable."""
 
-    __slots__ = ("answer", "done", "seq")
+    __slots__ = ("answer", "done", "seq", "trace")
 
     def __init__(self) -> None:
         self.answer = ""
+        self.trace: tuple[Transition, ...] = ()
         self.seq = 0
         self.done = anyio.Event()
 
@@ -140,8 +141,8 @@ class Engine:
         if dispatcher.inbox:
             self._work.set()
 
-    async def ask(self, fact: Fact) -> str:
-        """Queue a person's command; return the core's answer once the fact is durable.
+    async def ask(self, fact: Fact) -> Asked:
+        """Queue a person's command; return it with the core's answer once the fact is durable.
 
         Cancelled, the command still counts. Raises EngineFailed, and then it may not count.
         """
@@ -152,7 +153,7 @@ class Engine:
             await asked.done.wait()
         if not 0 < asked.seq <= self.journal.last_seq:
             raise EngineFailed(self.failure)
-        return asked.answer
+        return asked
 
     def backlog(self) -> int:
         """Records that were stepped and are not durable yet."""
@@ -167,7 +168,8 @@ class Engine:
             self._tell_trace(trace)
             self.changed.set()
         if self._asked and (asked := self._asked.pop(id(fact), None)) is not None:
-            asked.answer, asked.seq = out.answer, self.dispatcher.seq
+            asked.answer, asked.trace = out.answer, tuple(trace or ())
+            asked.seq = self.dispatcher.seq
             self._answered.append(asked)
 
     def _sending(self, command: Command) -> None:

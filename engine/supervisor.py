@@ -105,6 +105,8 @@ def attempted(action: Callable[[], object]) -> BaseException | None:
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line: its class, and what it says."""
+    """An error in one line: its class, and what it says; of a group, what each of them says."""
+    if isinstance(error, BaseExceptionGroup):
+        return ", ".join(describe(each) for each in error.exceptions)
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

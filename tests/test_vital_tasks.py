@@ -5,26 +5,23 @@ rest, and looks at what left, at the venues' books, at the exit code and at the 
 """
 
 import asyncio
-import io
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from rich.console import Console
 
 from engine import aftermath
-from engine.app import Run, launch
+from engine.app import launch
 from engine.conductor import EXIT_FAILED, EXIT_FLAT
-from engine.config import load
 from engine.control import Answer, CommandWanted, ask
 from engine.journal import AsyncJournal, JournalError, Record
 from engine.journal_errors import DiskFull, LeaseLost
-from engine.recovery import Boot, boot
+from engine.recovery import Boot
 from engine.supervisor import Supervisor, describe
 from engine.venue_actor import BookFile, VenueActor
 from machines.messages import (
@@ -39,13 +36,12 @@ from machines.messages import (
 from machines.table import Out
 from machines.types import MS
 from tests.live_engine import LiveEngine, config_text
+from tests.live_run import RESTING, Doomed, Task, begun, still
 from venues.port import Port
 from venues.sim.orders import SimOrder
 
 pytestmark = pytest.mark.slow  # every test runs the real engine, most of them twice
 
-#: Both legs of one pair and a single position wait passively.
-RESTING = 3
 TASKS = (
     "signals",
     "scheduler",
@@ -56,98 +52,6 @@ TASKS = (
     "timers",
     "journal",
 )
-
-Task = Callable[[], Coroutine[Any, Any, None]]
-
-
-def still(text: str) -> str:
-    """A configuration whose market stands still, so that what waits passively goes on waiting."""
-    quiet = text.replace("trade_rate_per_s = 2", "trade_rate_per_s = 0")
-    return quiet.replace("vol_bps_per_sqrt_s = 1", "vol_bps_per_sqrt_s = 0").replace(
-        "at_s = 0.15", "at_s = 20"
-    )
-
-
-class Doomed(Run):
-    """A process in which something happens once it is `ripe`: its orders rest, if nothing is said.
-
-    The task `victim` fails with `error` (None: it returns), or `act` is called.
-    """
-
-    def __init__(
-        self,
-        started: Boot,
-        victim: str = "",
-        error: BaseException | None = None,
-        *,
-        ripe: "Callable[[Doomed], bool] | None" = None,
-        act: "Callable[[Doomed], None] | None" = None,
-    ) -> None:
-        self.output = io.StringIO()
-        super().__init__(started, Console(file=self.output, width=100))
-        self.victim = victim
-        self.error = error
-        self.ripe = ripe or (lambda doomed: len(doomed.resting()) >= RESTING)
-        self.act = act
-        self.rested: list[int] = []
-        self.sent: list[tuple[bool, Command]] = []
-
-    def resting(self) -> list[int]:
-        """Numbers of the own orders that are alive at the venues."""
-        return [
-            order.number
-            for venue in self.venues.values()
-            for order in venue.exchange.orders.values()
-            if order.alive
-        ]
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.engine.failure)
-
-    @property
-    def created_late(self) -> list[Command]:
-        """Creates that left after the failure."""
-        return [command for late, command in self.sent if late and isinstance(command, Place)]
-
-    def vital(self) -> dict[str, Task]:
-        tasks = super().vital()
-        if self.victim in tasks:
-            tasks[self.victim] = self._doomed(tasks[self.victim])
-        if self.act is not None:
-            tasks["fate"] = self._fate
-        self.engine.dispatcher.on_send = self._note
-        return tasks
-
-    def _note(self, command: Command) -> None:
-        self.sent.append((self.failed, command))
-        self.engine._sending(command)
-
-    async def _until_ripe(self) -> None:
-        while not self.ripe(self):
-            await anyio.lowlevel.checkpoint()
-        self.rested = self.resting()
-
-    async def _fate(self) -> None:
-        await self._until_ripe()
-        assert self.act is not None
-        self.act(self)
-        await anyio.sleep_forever()
-
-    def _doomed(self, task: Task) -> Task:
-        async def doomed() -> None:
-            async with anyio.create_task_group() as group:
-                group.start_soon(task)
-                await self._until_ripe()
-                group.cancel_scope.cancel()
-            if self.error is not None:
-                raise self.error
-
-        return doomed
-
-
-def begun(live: LiveEngine) -> Boot:
-    return boot(load(live.config))
 
 
 def goes_on(live: LiveEngine) -> None:
@@ -196,7 +100,7 @@ ERRORS: dict[str, BaseException | None] = {
     "OSError: [Errno 5] the disk": OSError(5, "the disk"),
     "SystemExit: 0": SystemExit(0),
     "KeyboardInterrupt": KeyboardInterrupt(),
-    "ExceptionGroup: several (1 sub-exception)": ExceptionGroup("several", [ValueError()]),
+    "ValueError: a, KeyError: 'b'": ExceptionGroup("two", [ValueError("a"), KeyError("b")]),
     "Stray: it was cancelled by nobody who may": asyncio.CancelledError(),
     "Returned: it returned, and should not have": None,
 }
