@@ -8,7 +8,6 @@ import pytest
 from engine.assembly import profiles, venue_settings
 from engine.config import load
 from machines.policy.reconciling import ASK_MAX_NS, MISSING_APART_NS
-from machines.types import NS
 from tests.kills import Moment, plans, rehearse
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +23,7 @@ def test_the_deadline_leaves_room_for_the_slowest_proof_and_the_whole_ladder() -
     climb = ladder.passive_limit.timeout_ns + ladder.aggressive_limit.timeout_ns
     climb += ladder.market.attempts_max * ladder.market.attempt_timeout_ns + ladder.stuck_retry_ns
     asked = max(close.at_ns for close in config.run.closes)
-    assert config.run.deadline_ns >= 2 * (asked + proof + climb)
-    assert proof < 20 * NS, "whoever starts it again should see it go on"
+    assert asked + proof + climb <= config.run.deadline_ns
 
 
 @pytest.mark.slow  # the shipped configuration on the wall clock, three rehearsals at the same time
