@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from loguru import logger
@@ -20,7 +20,7 @@ from engine.clock import Clock, LiveScheduler
 from engine.conductor import EXIT_FAILED, EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
 from engine.config import BookSpec, Config, ConfigError, VenueSpec, load
 from engine.control import Control
-from engine.feeds import open_recording
+from engine.feeds import check_recordings, open_recording
 from engine.journal import AsyncJournal, JournalError
 from engine.live import Engine
 from engine.operator.door import Door, DoorError
@@ -28,6 +28,7 @@ from engine.recovery import Boot, BootError, Paths, boot
 from engine.snapshot import Snapshot
 from engine.summary import is_as_asked, summary
 from engine.supervisor import Supervisor, attempted, describe
+from engine.texts import printable, put
 from engine.venue_actor import BookError, BookFile, VenueActor
 from machines.types import Instrument
 from venues.instruments import ceil_tick, floor_tick, floor_units
@@ -38,6 +39,9 @@ from venues.sim.markets import SyntheticFeed, Walks
 from venues.sim.recordings import RecordedFeed
 from venues.sim.venue import SimVenue
 
+if TYPE_CHECKING:
+    import loguru
+
 #: How often tasks that must last are set going again after they failed.
 REVIVALS_MAX = 100
 
@@ -46,8 +50,9 @@ def run(path: Path, *, fresh: bool = False) -> int:
     """Run the engine of a configuration file to its end; return the exit code."""
     try:
         config = load(path)
+        check_recordings(config, path)
     except ConfigError as error:
-        sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
+        put(error.lines(), sys.stderr)
         return EXIT_USAGE
     return run_config(config, fresh=fresh)
 
@@ -63,7 +68,7 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
         _log_to(started, console)
         return launch(Run(started, console))
     except (BootError, BookError, DoorError, JournalError) as error:
-        sys.stderr.write(f"{error}\n")
+        put([str(error)], sys.stderr)
         return EXIT_USAGE
 
 
@@ -74,7 +79,7 @@ def launch(run: Run) -> int:
 
 def _print(console: Console, text: str) -> None:
     """Print a line for people: wrapped on a terminal, whole for anything that reads lines."""
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+    console.print(printable(text), markup=False, soft_wrap=not console.is_terminal)
 
 
 def _has_uvloop() -> bool:
@@ -88,9 +93,13 @@ def _has_uvloop() -> bool:
 def _log_to(started: Boot, console: Console) -> None:
     """Log to the file, and warnings to standard error unless the live table is there."""
     logger.remove()
+    # What venues and people say stands in the log as well: one line each, and nothing that steers.
+    logger.configure(patcher=_make_printable)
     path = started.paths.log
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        # A pipe without a reader in its place is an error and not a wait without end.
+        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        os.close(os.open(path, how, 0o600))
         logger.add(
             path,
             level=started.config.engine.log_level,
@@ -104,6 +113,10 @@ def _log_to(started: Boot, console: Console) -> None:
         raise BootError(f"{path}: cannot be written ({error})") from error
     if not (console.is_terminal and sys.stderr.isatty()):
         logger.add(sys.stderr, level="ERROR", format="{message}", diagnose=False, backtrace=False)
+
+
+def _make_printable(record: loguru.Record) -> None:
+    record["message"] = printable(record["message"])
 
 
 class Run:
@@ -283,7 +296,7 @@ class Run:
             logger.error("the end cannot be shown: {}", describe(failed))
         if engine.failure:
             words = self.conductor.last_words or [f"ended early: {engine.failure}"]
-            attempted(lambda: sys.stderr.write("".join(f"{line}\n" for line in words)))
+            attempted(lambda: put(words, sys.stderr))
         return code
 
     def _show_end(self, code: int, positions: dict[int, int]) -> None:

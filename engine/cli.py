@@ -14,6 +14,7 @@ import typer
 
 from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
 from engine.operator.commands import add_to
+from engine.texts import put
 
 app = typer.Typer(
     name="unwind",
@@ -29,7 +30,13 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        app()
+        # The commands say how it went by an exit code; None where there is nothing to say.
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        put([error.format_message(), "for help: unwind --help, unwind COMMAND --help"], sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
         sys.stderr.close()
@@ -83,14 +90,18 @@ def check_config(
         return
     if check is None:
         refuse("config: give --check FILE or --reference")
+    from engine.feeds import check_recordings  # noqa: PLC0415 - heavy
+
     try:
         read = load(check)
+        check_recordings(read, check)
     except ConfigError as error:
         refuse("\n".join(error.lines()))
-    print(
+    good = (
         f"{check}: good; {len(read.venues)} venues, {len(read.instruments)} instruments, "
         f"{len(read.pairs)} pairs, {len(read.run.closes)} closes"
     )
+    put([good], sys.stdout)
 
 
 # ---------------------------------------------------------------- machines and recordings

@@ -1,9 +1,12 @@
 """What all commands share: the option that names a configuration, exit codes, how to refuse."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+
+from engine.texts import put
 
 CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at the venues);
 1 `run` ended with something left open, a `sim` expectation failed, `diagram --check`, `--lint` or
@@ -18,5 +21,5 @@ ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file."
 
 def refuse(text: str) -> NoReturn:
     """Say on standard error why nothing was done, and end with 2."""
-    typer.echo(text, err=True)
+    put([text], sys.stderr)
     raise typer.Exit(2)

@@ -5,7 +5,6 @@ Scenario files have tables of the same kinds, so the functions that read those a
 well. Must not start anything, nor guess what a wrong value was meant to be.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,10 +45,11 @@ from engine.config_values import (
     ConfigError,
     Finding,
     Findings,
-    exact_float,
     join,
     overlay,
 )
+from engine.files import is_regular
+from engine.toml_files import read_toml
 from machines.types import CloseSettings
 
 __all__ = [
@@ -93,9 +93,6 @@ T = TypeVar("T")
 #: Everything that may stand at the top of a file.
 TOP = ["close", "open", "venues", "instruments", "positions", "pairs", "session", "engine", "run"]
 
-#: A configuration is written by hand; a larger file is something else.
-FILE_BYTES_MAX = 1 << 20
-
 
 def load(path: str | Path) -> Config:
     """Read a configuration file; folders and files that it names are taken as beside it.
@@ -118,26 +115,6 @@ def check(path: str | Path) -> list[str]:
     except ConfigError as error:
         return error.lines()
     return []
-
-
-def read_toml(path: Path, findings: Findings) -> dict[str, Any]:
-    """Read a TOML file with its numbers exact; what prevents it is noted, and {} comes back."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(FILE_BYTES_MAX + 1)
-        if len(raw) > FILE_BYTES_MAX:
-            findings.add("", None, f"must not be larger than {FILE_BYTES_MAX} bytes")
-            return {}
-        return tomllib.loads(raw.decode(), parse_float=exact_float)
-    except OSError as error:
-        findings.add("", None, f"cannot be read: {error.strerror or error}")
-    except UnicodeDecodeError as error:
-        findings.add("", None, f"must be UTF-8; byte {error.start} is not")
-    except tomllib.TOMLDecodeError as error:
-        findings.add("", None, f"is not TOML: {error}")
-    except (ValueError, RecursionError) as error:
-        findings.add("", None, f"holds a value that is too long or too deep: {error}")
-    return {}
 
 
 def decode_market(
@@ -183,9 +160,15 @@ def decode_config(
     session = decode_session(tables.get("session", {}), "session", findings)
     engine = decode_engine(tables.get("engine", {}), "engine", findings)
     run = _run(tables.get("run", {}), {**pairs, **positions}, findings)
+    scale_instruments(
+        _sound(venues, "venues", findings),
+        _sound(instruments, "instruments", findings),
+        _sound(positions, "positions", findings),
+        findings,
+    )
     if findings:
         return None
-    read = Config(
+    return Config(
         venues=_present(venues),
         instruments=_present(instruments),
         positions=_present(positions),
@@ -196,8 +179,6 @@ def decode_config(
         engine=msgspec.structs.replace(engine, directory=str(folder / engine.directory)),
         run=run,
     )
-    scale_instruments(read.venues, read.instruments, read.positions, findings)
-    return None if findings else read
 
 
 def _with_source(spec: InstrumentSpec, folder: Path, findings: Findings) -> InstrumentSpec:
@@ -208,9 +189,16 @@ def _with_source(spec: InstrumentSpec, folder: Path, findings: Findings) -> Inst
         return spec
     file, mark, column = spec.recording.partition("#")
     path = folder / file
-    if not path.is_file():
+    if not is_regular(path):
         findings.add(join(where, "recording"), spec.recording, f"must be a file; none is at {path}")
     return msgspec.structs.replace(spec, recording=f"{path}{mark}{column}")
+
+
+def _sound(specs: Mapping[str, T | None], path: str, findings: Findings) -> dict[str, T]:
+    """What nothing has been found about yet."""
+    return {
+        key: spec for key, spec in _present(specs).items() if not findings.about(join(path, key))
+    }
 
 
 def _present(specs: Mapping[str, T | None]) -> dict[str, T]:

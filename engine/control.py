@@ -34,6 +34,7 @@ from engine.operator.protocol import (
 )
 from engine.operator.verbs import VERBS
 from engine.supervisor import Supervisor
+from engine.texts import printable, shortened
 from machines.messages import CloseRequested
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
 
 #: Clients that may ask for anything; one more may say what is urgent (S37).
 CLIENTS_MAX = 16
+ANSWER_TEXT_MAX = 4000
 IDLE_S = 5
 #: How long the one more has for what it came to say.
 URGENT_S = 0.5
@@ -225,8 +227,10 @@ def _is_urgent(request: Request) -> bool:
 
 
 async def _send(stream: SocketStream, answer: Answer) -> None:
+    # What was asked may be part of what is answered, and a terminal shows it.
+    text = printable(shortened(answer.text, ANSWER_TEXT_MAX))
     with anyio.fail_after(IDLE_S):
-        await stream.send(msgspec.json.encode(answer) + b"\n")
+        await stream.send(msgspec.json.encode(Answer(answer.ok, text, answer.status)) + b"\n")
 
 
 def peer(connection: socket.socket) -> str | None:

@@ -34,6 +34,8 @@ from venues.port import Port
 
 #: Commands that name a venue; all others name an instrument.
 _BY_VENUE = frozenset({ReadTruth, ReadMode, Connect})
+#: What a record that no engine wrote does to a fold.
+IMPOSSIBLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
 
@@ -269,9 +271,12 @@ def fold(
     books = core.books
     recording, core.recording = core.recording, False
     for record in records:
-        for top in record.seen:
-            books[top.instrument].restore(top)
-        out = core.step(record.fact)
+        try:
+            for top in record.seen:
+                books[top.instrument].restore(top)
+            out = core.step(record.fact)
+        except IMPOSSIBLE as error:
+            raise ReplayDiverged(f"record {record.seq}: cannot be folded: {error!r}") from error
         intents: tuple[Command, ...] = ()
         if out.commands:
             intents = tuple([each for each in out.commands if type(each) in INTENTS])

@@ -19,6 +19,7 @@ import msgspec
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.config import Config, PositionSpec
 from engine.dispatcher import fold
+from engine.files import read_whole
 from engine.journal import JournalError, Record, SyncJournal, open_journal
 from engine.lock import LockFile, sync_directory
 from machines.core import Core
@@ -32,6 +33,8 @@ from venues.profiles import Profile
 RUN = "run:"
 
 SESSION_SUFFIX = ".session"
+#: Ten thousand instruments come to a quarter of it.
+SESSION_BYTES_MAX = 16 << 20
 _SUFFIXES = (SESSION_SUFFIX, "", "-wal", "-shm")
 
 
@@ -262,12 +265,20 @@ def boot(config: Config, *, fresh: bool = False) -> Boot:
     return started
 
 
+def decode_session(path: Path) -> Session:
+    """Read a session file. Raises OSError, and ValueError for one that holds something else."""
+    try:
+        return msgspec.json.decode(read_whole(path, SESSION_BYTES_MAX), type=Session)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
 def _read_session(path: Path) -> Session | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Session)
+        return decode_session(path)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BootError(
             f"{path}: the session file is damaged ({error}); restore it, or delete it and start "
             "with --fresh"

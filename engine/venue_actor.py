@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from engine.clock import SLICE_ACTIONS, Clock, LiveScheduler, Wake
 from engine.dispatcher import BACKLOG_MAX
+from engine.files import open_regular
 from engine.lock import sync_directory
 from machines.messages import Command, Fact, LinkStale
 from machines.types import VenueSettings
@@ -54,7 +55,8 @@ class BookFile:
     def load(self) -> bytes | None:
         """Read the state, None if there was never one. Raises BookError when it is damaged."""
         try:
-            data = self.path.read_bytes()
+            with open_regular(self.path) as file:
+                data = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -84,10 +84,10 @@ def fact_of(bench: Bench, wanted: CommandWanted) -> OperatorCommanded:
         (CommandWanted("settle", order="b:X#9"), "settle needs: filled"),
         (CommandWanted("settle", order="b:X#9", filled="1"), "no order 'b:X#9' is in doubt; in"),
         (CommandWanted("settle", order="c:X", filled="1"), "no order 'c:X' is in doubt; in doubt"),
-        (CommandWanted("adopt", "x", qty="some"), "qty: 'some' is not a decimal"),
+        (CommandWanted("adopt", "x", qty="some"), "qty: 'some' must be a plain decimal number"),
         (CommandWanted("adopt", "x", qty="-1"), "qty: -1 must not be negative"),
         (CommandWanted("adopt", "x", qty="1e29"), "qty: 1e29 is more than can be held of a:X"),
-        (CommandWanted("adopt", "x", qty="9" * 81), "is no quantity"),
+        (CommandWanted("adopt", "x", qty="9" * 81), "must be a plain decimal number"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_is_known(
@@ -108,7 +108,7 @@ def test_a_word_about_a_close_that_is_not_alive_is_refused(bench: Bench, word: s
 def test_a_quantity_that_is_to_stand_for_a_position_is_a_whole_number_of_units() -> None:
     bench = Bench(capabilities=Capabilities(position="unavailable"))
     bench.close(PASSIVE)
-    with pytest.raises(Refused, match=r"qty of a:X: 9\.995 is not a multiple of 0\.01"):
+    with pytest.raises(Refused, match=r"qty of a:X: 9\.995 must be a multiple of 0\.01"):
         fact_of(bench, CommandWanted("adopt", "x", qty="9.995"))
     fact = fact_of(bench, CommandWanted("adopt", "x", qty="9.99"))
     assert fact == OperatorCommanded(bench.now, "adopt", "x", by="7:ann", qty=Decimal("9.99"))
@@ -132,11 +132,11 @@ def test_an_order_is_settled_by_its_name_or_by_its_instrument_in_the_venues_cont
 @pytest.mark.parametrize(
     ("filled", "words"),
     [
-        ("2.505", r"filled: 2\.505 is not a multiple of 0\.01"),
+        ("2.505", r"filled: 2\.505 must be a multiple of 0\.01"),
         ("10.01", r"filled: 10\.01 of b:X#\d cannot be: 1\.00 of 10\.00 is known to have filled"),
         ("0.99", r"filled: 0\.99 of b:X#\d cannot be: 1\.00 of 10\.00 is known"),
         ("-1", r"filled: -1 must not be negative"),
-        ("nan", r"filled: 'nan' is not a finite number"),
+        ("nan", r"filled: 'nan' must be a plain decimal number"),
     ],
 )
 def test_a_quantity_that_cannot_have_filled_is_refused(
@@ -209,6 +209,14 @@ def test_a_close_that_passes_a_retry_on_to_legs_that_are_not_stuck_has_done_noth
     leg.close.state = "stuck"
     done, text = said(bench, CommandWanted("retry"))
     assert (done, text.startswith("b:X stuck → ")) == (True, True)
+
+
+def test_a_quantity_is_adopted_where_a_venue_shows_none() -> None:
+    bench = Bench(capabilities=Capabilities(position="unavailable"))
+    bench.close(PASSIVE).state = "frozen"
+    done, text = said(bench, CommandWanted("adopt", "x", qty="7.5"))
+    assert (done, text.startswith("x frozen → preparing: ")) == (True, True)
+    assert [holding.qty for holding in bench.core.holdings] == [750, -750]
 
 
 # ---------------------------------------------------------------- on a live engine
@@ -308,6 +316,9 @@ def test_a_frozen_close_is_adopted_or_written_off(tmp_path: Path) -> None:
         freeze(spoken)
         await spoken.until(lambda: spoken.close_of("eth").state == "frozen")
         code, text = await spoken.unwind("adopt", "eth", "--qty", "0.4")
+        refusal = "eth: its venues show what is held; adopt it without a quantity\n"
+        assert (code, text) == (2, refusal)
+        code, text = await spoken.unwind("adopt", "eth")
         assert (code, text.startswith("eth frozen → preparing: ")) == (0, True)
         await spoken.until(lambda: spoken.close_of("eth").state == "passive_limit")
         freeze(spoken)
@@ -320,6 +331,7 @@ def test_a_frozen_close_is_adopted_or_written_off(tmp_path: Path) -> None:
     assert given == [
         ("adopt", "eth", None),
         ("adopt", "eth", Decimal("0.4")),
+        ("adopt", "eth", None),
         ("write_off", "eth", None),
     ]
 
@@ -341,7 +353,7 @@ def test_a_quarantined_close_is_released(tmp_path: Path) -> None:
         code, text = await spoken.unwind("release", "eth")
         assert (code, text.startswith("eth quarantined → preparing: ")) == (0, True)
         code, text = await spoken.unwind("resume", "two")
-        assert code == 0
+        assert (code, text) == (0, "two: nothing was barred there\n")
 
     said = [(fact.command, fact.target) for fact in talk(tmp_path, words)]
     assert said == [("release", "eth"), ("resume", "two")]

@@ -26,10 +26,25 @@ from engine.simulation.scenario import ScenarioError
 from engine.taken import Taken
 from machines.table import Transition
 from machines.types import NS
-from tests import rows, test_close_rows, test_leg_rows, test_order_rows, test_session_rows
+from tests import (
+    rows,
+    test_close_rows,
+    test_holding_rows,
+    test_lane_rows,
+    test_leg_rows,
+    test_order_rows,
+    test_session_rows,
+)
 from tests.scenario_files import DIRECTORY
 
-ROW_TESTS = (test_order_rows, test_leg_rows, test_close_rows, test_session_rows)
+ROW_TESTS = (
+    test_order_rows,
+    test_leg_rows,
+    test_close_rows,
+    test_session_rows,
+    test_holding_rows,
+    test_lane_rows,
+)
 
 
 def variants(function: Any) -> list[dict[str, Any]]:
@@ -240,6 +255,18 @@ def test_a_scenario_without_its_recording_is_left_out_and_named(tmp_path: Path, 
     measured = coverage.of_scenarios([file])
     assert measured.skipped == [f"{file}: its recorded market is not on this machine"]
     assert coverage.report(docs, measured).endswith(f"left out: {measured.skipped[0]}\n")
+
+
+def test_a_scenario_with_a_bad_recording_is_not_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.toml"
+    (tmp_path / "tape.csv").write_text("no rows\n", encoding="utf-8")
+    file.write_text(
+        'name = "x"\n[venues.a]\nprofile = "ideal"\n[instruments."a:X"]\ntick = "1"\nlot = "1"\n'
+        'recording = "tape.csv"\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError, match="cannot be replayed"):
+        coverage.of_scenarios([file])
 
 
 def test_a_scenario_with_a_mistake_is_not_left_out(tmp_path: Path) -> None:

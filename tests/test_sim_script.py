@@ -9,6 +9,7 @@ from machines.messages import (
     CallLost,
     CancelRefused,
     FillReported,
+    FundingPaid,
     OrderMissing,
     OrderRefused,
     OrderReported,
@@ -19,6 +20,7 @@ from machines.messages import (
 )
 from machines.types import MS, NS, SELL
 from tests.test_sim_venue import Desk, said
+from venues.numbers import NumberRefused
 from venues.profiles import normal_reason, normal_status
 
 
@@ -59,6 +61,15 @@ def test_a_fill_without_an_order_is_noted() -> None:
         (desk.venue.now, "fill", "a:X", "live"),
         (desk.venue.now, "report", "a:X", 3),
     ]
+
+
+def test_a_payment_that_no_account_could_hold_is_refused() -> None:
+    desk = Desk()
+    with pytest.raises(NumberRefused, match=r"funding: .* must be within"):
+        desk.venue.script.funding(7, rate=Decimal("1e15"))
+    desk.venue.script.funding(7, rate=Decimal("1e9"))
+    (paid,) = [fact for fact in desk.run() if isinstance(fact, FundingPaid)]
+    assert paid.amount > 10**9
 
 
 def test_a_report_of_growth_is_a_trade_and_the_same_report_again_changes_nothing() -> None:
@@ -119,6 +130,14 @@ def test_a_message_without_effect_leaves_the_books_alone() -> None:
         ("EXPIRED_IN_MATCH", "EXPIRED", "SELF_TRADE"),
         ("marginCanceled", "CANCELED", "INSUFFICIENT_MARGIN"),
         ("badAloPxRejected", "REJECTED", "WOULD_CROSS"),
+        ("iocCancelRejected", "REJECTED", "NO_LIQUIDITY"),
+        ("marketOrderNoLiquidityRejected", "REJECTED", "NO_LIQUIDITY"),
+        ("perpMarginRejected", "REJECTED", "INSUFFICIENT_MARGIN"),
+        ("minTradeNtlRejected", "REJECTED", "BELOW_MIN_NOTIONAL"),
+        ("tickRejected", "REJECTED", "BAD_TICK"),
+        ("oracleRejected", "REJECTED", "PRICE_BAND"),
+        ("reduceOnlyRejected", "REJECTED", "REDUCE_ONLY_VIOLATION"),
+        ("perpMaxPositionRejected", "REJECTED", "POSITION_LIMIT"),
     ],
 )
 def test_a_venues_own_ending_is_terminal_with_its_reason(
@@ -341,12 +360,12 @@ def test_an_accepted_create_may_say_more_than_that_it_rests() -> None:
 def test_a_cancel_can_be_refused_or_lost_without_effect() -> None:
     desk = desk_with_order()
     desk.venue.script.answer("cancel", "not_found")
-    desk.venue.script.answer("cancel", "reject", reason="filled")
+    desk.venue.script.answer("cancel", "reject", reason="429")
     desk.venue.script.answer("cancel", "timeout", effect=False)
     for _ in range(3):
         desk.cancel(1)
     desk.run()
-    assert [fact.reason for fact in desk.all(CancelRefused)] == ["UNKNOWN_ORDER", "UNRECOGNISED"]
+    assert [fact.reason for fact in desk.all(CancelRefused)] == ["UNKNOWN_ORDER", "RATE_LIMITED"]
     assert desk.venue.orders[0].alive
 
 

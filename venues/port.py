@@ -4,6 +4,9 @@ A port takes commands and gives back facts; it translates, nothing else. It hold
 order machine and no retry of commands; its only state is id maps, sequence checks, clock offset and
 rate budget. It must not raise for the venue's reasons: refusals and unknown outcomes are facts.
 
+Every number that it puts into a fact was read by `venues.numbers` or `venues.instruments`. A number
+that the core cannot hold makes a message that cannot be read: after a send, that is `CallLost`.
+
 How each command ends (venues.md 1):
 
 | command      | facts, exactly one of                                                     |
@@ -13,7 +16,15 @@ How each command ends (venues.md 1):
 | `QueryOrder` | `OrderReported(path="query")`, `OrderMissing`, `QueryFailed`              |
 | `ReadTruth`  | `TruthRead`, `TruthFailed`                                                |
 | `ReadRules`  | `RulesRead`, or nothing when it failed                                    |
+| `ReadMode`   | `ModeChanged`, also where the mode is the same; nothing when it failed    |
 | `Connect`    | `LinkOpened`, `LinkClosed`                                                |
+
+A refusal whose code is in no table of the venue is no `OrderRefused` or `CancelRefused`: it is
+`CallLost(cause="unmapped_code")` with the code as its text. A port that refuses with CLOCK_SKEW or
+NONCE has set its own clock offset or nonce right before it answers. A refusal states the absolute
+time from which the venue takes orders again, as far as the venue said so. The trades of a
+`TruthRead` are those of own orders and what the venue did to the account by itself (liquidation,
+deleveraging, settlement), under the ids that the stream uses.
 
 An answer may also never come: the machines have their own deadlines. Between answers the port
 delivers what the streams say: `OrderReported(path="stream")`, `FillReported`, `PositionMoved`,

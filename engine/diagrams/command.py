@@ -27,6 +27,7 @@ from engine.simulation.explore import Explorer, Violation
 from engine.simulation.scenario import ScenarioError
 from engine.simulation.small_world import World
 from engine.story.tape import TapeError
+from engine.texts import put
 from machines.core import TABLES
 from machines.errors import ReplayDiverged
 
@@ -74,15 +75,15 @@ def main(wanted: Wanted) -> int:
     try:
         return _run(wanted)
     except (WrongInput, MissingGraphviz, RevisionError, TapeError, JournalError) as error:
-        sys.stderr.write(f"{error}\n")
+        put([str(error)], sys.stderr)
     except ReplayDiverged as error:
-        sys.stderr.write(f"the journal was written by another version of the machines: {error}\n")
+        put([f"the journal was written by another version of the machines: {error}"], sys.stderr)
     except (ConfigError, ScenarioError) as error:
-        sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
+        put(error.lines(), sys.stderr)
     except BrokenPipeError:
         raise
     except OSError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        put([f"{error.filename}: {error.strerror}"], sys.stderr)
     return 2
 
 
@@ -217,7 +218,7 @@ def _draw(drawing: Drawing, formats: Sequence[str], out: Path | None) -> None:
                 "no font is installed here, so the letters of the PNG are empty boxes; install "
                 "one, such as the package fonts-dejavu-core, or use SVG\n"
             )
-    sys.stdout.write(f"{_files(written)} written to {out}\n")
+    put([f"{_files(written)} written to {out}"], sys.stdout)
 
 
 def _files(count: int) -> str:
@@ -276,7 +277,7 @@ def _check(docs: Docs, folder: Path) -> int:
 
 
 def _counted(docs: Docs, measured: coverage.Coverage) -> int:
-    sys.stdout.write(coverage.report(docs, measured))
+    put(coverage.report(docs, measured).splitlines(), sys.stdout)
     if not measured.judges:
         return 0
     rows = measured.taken.rows
@@ -362,7 +363,7 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
             (wanted.out / name).write_bytes(picture(both, arrows, kind, look))
             written += 1
     # Beside the text, which is made to be put into a request for review.
-    sys.stderr.write(f"{_files(written)} written to {wanted.out}\n")
+    put([f"{_files(written)} written to {wanted.out}"], sys.stderr)
     return 0
 
 

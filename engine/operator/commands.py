@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ import typer
 
 from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
 from engine.operator.verbs import VERBS, Argument, Verb, typed
+from engine.texts import put
 
 if TYPE_CHECKING:
     from engine.operator.protocol import Answer, Request
@@ -39,7 +41,7 @@ def _ask(config: Path, request: Request) -> Answer:
     except ControlError as error:
         refuse(f"{remark}: {error}" if remark else str(error))
     if remark:
-        typer.echo(remark, err=True)
+        put([remark], sys.stderr)
     if not answer.ok:
         refuse(answer.text)
     return answer
@@ -54,7 +56,7 @@ def status(
 
     state = _ask(config, StatusWanted()).status
     if as_json:
-        typer.echo(json.dumps(state, indent=2))
+        put([json.dumps(state, indent=2)], sys.stdout)
         return
     import msgspec  # noqa: PLC0415 - heavy
     from rich.console import Console  # noqa: PLC0415 - heavy
@@ -79,7 +81,7 @@ def close(
     """Ask for a pair to be closed; asking again may raise the urgency, never lower it."""
     from engine.operator.protocol import CloseWanted  # noqa: PLC0415 - heavy
 
-    typer.echo(_ask(config, CloseWanted(pair, reason, urgency, ratio)).text)
+    put([_ask(config, CloseWanted(pair, reason, urgency, ratio)).text], sys.stdout)
 
 
 # ---------------------------------------------------------------- the words of the table
@@ -91,7 +93,7 @@ def _command_of(verb: Verb) -> Callable[..., None]:
     def command(config: Path, **arguments: str) -> None:
         from engine.operator.protocol import CommandWanted  # noqa: PLC0415 - heavy
 
-        typer.echo(_ask(config, CommandWanted(verb.name, **arguments)).text)
+        put([_ask(config, CommandWanted(verb.name, **arguments)).text], sys.stdout)
 
     parameters = [_parameter(argument) for argument in verb.arguments]
     parameters.append(_named("config", ConfigFile, CONFIG))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from fractions import Fraction
 
+from engine.config_values import ratio
 from engine.operator.protocol import CloseWanted, CommandWanted
 from engine.operator.verbs import VERBS, Verb, typed
 from engine.words import TABLES, sentence
@@ -18,11 +18,10 @@ from machines.messages import OperatorCommanded
 from machines.order_model import DOUBTS, Order
 from machines.table import Transition
 from machines.types import REASON_URGENCY, URGENCY_RANK
-from venues.instruments import base_to_units, exact, to_units
+from venues.instruments import base_to_units, to_units
+from venues.numbers import UNITS_MAX, exact
 
 _SHOWN_MAX = 80
-#: The largest position that an integer of 64 bits can hold.
-UNITS_MAX = 2**63 - 1
 
 
 class Refused(ValueError):
@@ -39,13 +38,10 @@ def check_close(wanted: CloseWanted, pairs: Iterable[str]) -> tuple[int, int]:
     if wanted.urgency is not None and wanted.urgency not in URGENCY_RANK:
         raise Refused(_unknown("urgency", wanted.urgency, URGENCY_RANK))
     try:
-        ratio = Fraction(wanted.ratio) if len(wanted.ratio) < 40 else Fraction(0)
-    except (ValueError, ZeroDivisionError):
-        ratio = Fraction(0)
-    if not 0 < ratio <= 1:
-        text = wanted.ratio[:_SHOWN_MAX]
-        raise Refused(f"the ratio {text!r} must be above 0 and at most 1, as a/b")
-    return ratio.numerator, ratio.denominator
+        return ratio(wanted.ratio)
+    except ValueError as refused:
+        text = f"must be above 0 and at most 1, as a/b ({refused})"
+        raise Refused(f"the ratio {wanted.ratio[:_SHOWN_MAX]!r} {text}") from None
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> str:
@@ -113,8 +109,6 @@ def _held(wanted: CommandWanted, core: Core) -> Decimal:
 
 def _decimal(name: str, text: str) -> Decimal:
     """A quantity as typed, without a sign. Raises Refused."""
-    if len(text) > _SHOWN_MAX:
-        raise Refused(f"{name}: {text[:_SHOWN_MAX]!r}... is no quantity")
     try:
         value = exact(text, name)
     except ValueError as error:
@@ -168,14 +162,13 @@ def outcome(fact: OperatorCommanded, answer: str, trace: Sequence[Transition]) -
     # A close that passes a word on has done nothing by itself.
     last = [move for move in heard if move.machine == "leg"] or heard
     done = [move for move in last if not _was_ignored(move)]
-    said = "; ".join(
-        f"{move.id} {sentence(move)}" if done else _still(move) for move in done or last
-    )
     if answer != fact.command:
-        said = answer
+        # The core has words of its own for it.
+        return bool(done), answer
     if done:
-        return True, said
-    return False, f"nothing was changed: {said or 'nobody was there to hear it'}"
+        return True, "; ".join(f"{move.id} {sentence(move)}" for move in done)
+    stays = "; ".join(map(_still, last)) or "nobody was there to hear it"
+    return False, f"nothing was changed: {stays}"
 
 
 def _was_ignored(move: Transition) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 REQUEST_BYTES_MAX = 64 << 10
+ANSWER_BYTES_MAX = 64 << 20
 #: The longest path that the system takes for a socket.
 PATH_BYTES_MAX = 107
 
@@ -77,12 +78,13 @@ def ask(path: Path, request: Request, timeout_s: float = 10) -> Answer:
     nobody = f"no engine is running (nothing answers at {path}); start one with: unwind run"
     try:
         check_path(path)
+        asked = msgspec.json.encode(request) + b"\n"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout_s)
             connection.connect(os.fspath(path))
-            connection.sendall(msgspec.json.encode(request) + b"\n")
+            connection.sendall(asked)
             with connection.makefile("rb") as stream:
-                line = stream.readline()
+                line = stream.readline(ANSWER_BYTES_MAX)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise ControlError(nobody) from error
     except PermissionError as error:
@@ -91,11 +93,13 @@ def ask(path: Path, request: Request, timeout_s: float = 10) -> Answer:
         raise ControlError(f"the engine did not answer within {timeout_s:g} s") from error
     except OSError as error:
         raise ControlError(f"the engine cannot be reached: {error}") from error
+    except UnicodeEncodeError as error:
+        raise ControlError(f"what is asked must be text: {error}") from error
     if not line.endswith(b"\n"):
         raise ControlError("no answer came; look with: unwind status, or into the engine's log")
     try:
         return _ANSWERS.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ControlError(
             f"the answer cannot be read ({error}); is it another version?"
         ) from error

@@ -17,7 +17,8 @@ from engine.journal_file import read_only, rows_of
 from engine.journal_rows import decoded
 from engine.simulation.outcome import decimal_text
 from engine.story.tape import Tape
-from engine.story.words import Words, clock, price, printable, quantity, rung
+from engine.story.words import Words, clock, price, quantity, rung
+from engine.texts import printable
 from machines.close_model import Close
 from machines.digest import digest
 from machines.messages import Arm
@@ -89,7 +90,7 @@ class Replay:
             lines.append(f"  venue {session.id}: {session.state}, {session.mode}")
         closed = {id(leg.holding) for close in core.closes.values() for leg in close.legs}
         for holding in core.holdings:
-            if id(holding) not in closed and (holding.qty or holding.declared):
+            if id(holding) not in closed and (holding.qty or holding.declared_at):
                 held = decimal_text(holding.instrument.base(holding.qty))
                 lines.append(f"  position {holding.instrument.key}: {held}")
         for close in core.closes.values():

@@ -14,6 +14,8 @@ from venues.sim.rules import PLAIN, Fate
 
 #: Trades further back than this come once only, in the first read that can hold them.
 OVERLAP_NS = 60 * NS
+#: Origins of trades that the fills endpoint leaves out.
+UNLISTED = ("manual", "settlement")
 #: Most trades per instrument in one read; the rest follows in the next, which then says so.
 TRADES_MAX = 500
 
@@ -133,7 +135,11 @@ class Reader:
         return tuple(rows)
 
     def _trades(self, index: int, now: int, lag_ns: int) -> tuple[tuple[TradeRow, ...], bool]:
-        """Return own trades that are new or within the overlap, and whether these are all."""
+        """Return the trades that are new or within the overlap, and whether these are all.
+
+        They are those of own orders, and what the venue took from the account by itself; other
+        people's are not told, and a settlement is an entry of the ledger, not a trade.
+        """
         rows: list[TradeRow] = []
         position = first = self._shown.get(index, 0)
         trades = self._exchange.trades
@@ -144,7 +150,7 @@ class Reader:
             trade = trades[number]
             if lag_ns and trade.at > now - lag_ns:
                 break
-            if trade.instrument == index and trade.order:
+            if trade.instrument == index and trade.origin not in UNLISTED:
                 if len(rows) == TRADES_MAX:
                     complete = False
                     break
@@ -158,6 +164,7 @@ class Reader:
                         trade.qty,
                         trade.fee,
                         trade.maker,
+                        trade.origin,
                     )
                 )
             position = max(position, number + 1)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from machines.messages import FillReported, OrderReported
 from machines.types import TERMINAL
-from venues.sim.exchange import Origin
+from venues.numbers import MONEY_MAX, NumberRefused
 from venues.sim.judge import MODES
-from venues.sim.orders import ALIVE, RESTING, ForeignOrder, SimOrder, SimTrade
+from venues.sim.orders import ALIVE, RESTING, ForeignOrder, Origin, SimOrder, SimTrade
 from venues.sim.rules import OUTCOMES, Answer
 from venues.sim.selection import Selector, expand
 from venues.sim.words import normal_reason, normal_status
@@ -266,27 +266,33 @@ class Script:
         reason: str = "",
         hold_ns: int = 0,
         effect: bool = True,
+        retry_ns: int | None = None,
     ) -> None:
         """Answer the next matching requests as scripted: one by default, all with `count` 0.
 
-        With `for_ns` it is all of them until then, whatever the count.
-        `reason` is a normalised one or a venue's own text, `code` a venue's own code.
+        With `for_ns` it is all of them until then, whatever the count. `reason` is a normalised one
+        or a venue's own text, `code` this venue's own code; a refusal whose words are in no table
+        loses the call. `retry_ns` is the time that a refusal of a create or cancel states, from its
+        arrival.
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome: {outcome!r} is unknown; allowed: {', '.join(OUTCOMES)}")
         until = None if for_ns is None else self._venue.now + for_ns
         limit = count if until is None else None
         selector = Selector(expand(on), instrument, nth, limit, until)
+        meaning, cause = self._venue.profile.dialect.verdict(reason, code)
         self._venue.rules.add_answer(
             Answer(
                 selector,
                 outcome,
                 cum,
                 status,
-                normal_reason(reason or code),
+                meaning,
                 code or reason,
                 hold_ns,
                 effect,
+                cause,
+                retry_ns,
             )
         )
         self._venue.review_path()
@@ -330,6 +336,8 @@ class Script:
             held = exchange.account.holdings[instrument].qty
             mark = rules.price(exchange.books[instrument].midpoint())
             amount = -rules.notional(held, mark) * rate
+            if abs(amount) > MONEY_MAX:
+                raise NumberRefused("funding", amount, f"within ±{MONEY_MAX:.0E}")
         key = f"{exchange.instruments[instrument].key}@{self._venue.now}"
         exchange.fund(instrument, amount, key, copies)
 
