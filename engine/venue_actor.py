@@ -126,6 +126,7 @@ class VenueActor:
         self._waiting: deque[Fact] = deque()
         self._tops: dict[int, Top] = {}
         self._arrived = Wake()
+        self._straight = False
 
     @property
     def venue(self) -> EmbeddedVenue:
@@ -147,6 +148,9 @@ class VenueActor:
 
     def fact(self, fact: Fact) -> None:
         """Take a private fact from the venue; `run` passes it on in order."""
+        if self._straight:
+            self._engine.fact(fact)
+            return
         waiting = self._waiting
         if len(waiting) >= WAITING_MAX:
             # Too far behind to be believed: what was lost is read again from the venue.
@@ -171,6 +175,15 @@ class VenueActor:
             self._arrived.set()
             return
         self._engine.top(instrument, venue_at, bid, bid_qty, ask, ask_qty, mark)
+
+    def go_straight(self) -> None:
+        """Pass facts on at once from now on, first those that wait.
+
+        For an engine that has failed: nothing of them becomes durable any more, so no book has to.
+        """
+        self._straight = True
+        while self._waiting:
+            self._engine.fact(self._waiting.popleft())
 
     async def run(self) -> None:
         """Pass facts on, each after the venue's book is on disk, without end.

@@ -8,8 +8,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.control import (
@@ -23,9 +25,9 @@ from engine.control import (
     StatusWanted,
     ask,
     check_close,
-    remove_socket,
 )
 from engine.journal import read_journal
+from engine.snapshot import Snapshot
 from machines.env import STOP
 from machines.messages import CloseRequested, OperatorCommanded
 from tests.live_engine import LIMIT_S, ROOT, LiveEngine, config_text, read_until
@@ -149,21 +151,55 @@ def test_several_requests_in_one_go_are_answered_in_order(served: LiveEngine) ->
     assert [answer["ok"] for answer in answers] == [True, False, True]
 
 
-def test_no_more_clients_than_allowed_are_served_at_once(served: LiveEngine) -> None:
-    idle = []
-    try:
+@contextmanager
+def crowd(live: LiveEngine) -> Iterator[None]:
+    """Sixteen clients that were answered, and then neither ask nor leave."""
+    with ExitStack() as clients:
         for _ in range(CLIENTS_MAX):
-            client = socket.socket(socket.AF_UNIX)
-            idle.append(client)
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
             client.settimeout(LIMIT_S)
-            client.connect(os.fspath(served.paths.socket))
+            client.connect(os.fspath(live.paths.socket))
             client.sendall(b"x\n")
             assert client.recv(4096)
-        answer = ask(served.paths.socket, StatusWanted())
-        assert answer == Answer(False, "busy: 16 clients are served")
-    finally:
-        for client in idle:
-            client.close()
+        yield
+
+
+@pytest.mark.parametrize(
+    "wanted", [StatusWanted(), CloseWanted("eth", "MANUAL"), CommandWanted("resume")]
+)
+def test_no_more_clients_than_allowed_are_served_at_once(
+    served: LiveEngine, wanted: StatusWanted | CloseWanted | CommandWanted
+) -> None:
+    before = facts(served)
+    with crowd(served):
+        assert ask(served.paths.socket, wanted) == Answer(False, "busy: 16 clients are served")
+    assert facts(served) == before
+
+
+def test_a_crowd_that_hangs_does_not_shut_the_door_of_halt_and_kill(served: LiveEngine) -> None:
+    with crowd(served), ExitStack() as more:
+        for _ in range(2):
+            # In the door itself, and silent: it is shown out before long.
+            hanging = more.enter_context(socket.socket(socket.AF_UNIX))
+            hanging.settimeout(LIMIT_S)
+            hanging.connect(os.fspath(served.paths.socket))
+        for word in ("kill", "halt"):
+            assert ask(served.paths.socket, CommandWanted(word)).ok
+        assert b"busy" in hanging.recv(4096)
+    assert ask(served.paths.socket, CommandWanted("resume")).ok
+    told = [fact.command for fact in facts(served) if isinstance(fact, OperatorCommanded)]
+    assert told[-3:] == ["kill", "halt", "resume"]
+
+
+def test_places_are_free_again_when_a_crowd_has_left(served: LiveEngine) -> None:
+    for _ in range(3):
+        with crowd(served):
+            pass
+    with crowd(served):
+        assert not ask(served.paths.socket, StatusWanted()).ok
+    # The engine sees only now that they have left.
+    while not ask(served.paths.socket, StatusWanted()).ok:
+        pass
 
 
 def facts(live: LiveEngine) -> list[object]:
@@ -194,7 +230,7 @@ def test_commands_act_are_answered_and_become_facts_with_a_name(tmp_path: Path) 
             (0, "closing eth\n", ""),
             (0, "already closing eth; urgency unchanged\n", ""),
             (0, "already closing eth; urgency raised to urgent\n", ""),
-            (0, "retry\n", ""),
+            (2, "", "nothing was changed: eth is aggressive_limit\n"),
             (0, "resumed\n", ""),
         ]
         assert live.call("run").returncode == 2
@@ -232,9 +268,7 @@ def test_a_ratio_that_the_core_cannot_hold_leaves_the_engine_and_its_orders_alon
         finest = f"1/{RATIO_MAX}"
         assert ask(live.paths.socket, CloseWanted("btc", "MANUAL", None, finest)).ok
         await_end(live, process, "eth", "btc")
-        status = ask(live.paths.socket, StatusWanted()).status
-        assert status is not None
-        assert [leg.order for pair in status.pairs for leg in pair.legs] == [None] * 5
+        assert [leg.order for pair in status_of(live).pairs for leg in pair.legs] == [None] * 5
         assert ask(live.paths.socket, CommandWanted("kill")).ok
         await_end(live, process, "eth", "btc", "one:SOL")
         process.send_signal(signal.SIGTERM)
@@ -250,9 +284,11 @@ def await_end(live: LiveEngine, process: subprocess.Popen[str], *names: str) -> 
 
 
 def pair_state(live: LiveEngine, name: str) -> str:
-    status = ask(live.paths.socket, StatusWanted()).status
-    assert status is not None
-    return next(pair.state for pair in status.pairs if pair.pair == name)
+    return next(pair.state for pair in status_of(live).pairs if pair.pair == name)
+
+
+def status_of(live: LiveEngine) -> Snapshot:
+    return msgspec.convert(ask(live.paths.socket, StatusWanted()).status, Snapshot)
 
 
 # ---------------------------------------------------------------- nobody there
@@ -266,24 +302,6 @@ def test_where_no_engine_runs_one_sentence_says_so(tmp_path: Path, leftover: str
             dead.bind(os.fspath(path))
     with pytest.raises(ControlError, match="no engine is running"):
         ask(path, StatusWanted())
-
-
-def test_nothing_but_a_socket_is_removed_for_a_new_one(tmp_path: Path) -> None:
-    path = tmp_path / "unwind.sock"
-    remove_socket(path)
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(os.fspath(path))
-    remove_socket(path)
-    assert not path.exists()
-    (tmp_path / "mine").write_text("mine")
-    path.symlink_to("mine")
-    with pytest.raises(OSError, match="is no socket and is left alone"):
-        remove_socket(path)
-    path.rename(tmp_path / "link")
-    path.write_text("mine")
-    with pytest.raises(OSError, match="is no socket and is left alone"):
-        remove_socket(path)
-    assert path.read_text() == "mine"
 
 
 def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 
 from engine.books import read_books
 from engine.clock import Clock
-from engine.conductor import EXIT_JOURNAL
+from engine.conductor import EXIT_FAILED
 from engine.config import load
 from engine.journal import AsyncJournal, Record, open_journal
 from engine.journal_errors import MissingJournal
-from engine.live import Engine
+from engine.live import Engine, EngineFailed
 from engine.recovery import boot
-from machines.messages import Alarm, Cancel, Command, OperatorCommanded, TimerFired
+from engine.supervisor import Supervisor
+from machines.messages import Alarm, OperatorCommanded, TimerFired
 from tests.live_engine import LIMIT_S, LiveEngine, config_text, read_until
 from tests.sessions import standing_text
 
@@ -73,7 +74,7 @@ class Lost:
         raise MissingJournal("journal.db: was removed while the engine was running")
 
 
-def test_a_lost_journal_drops_what_was_decided_but_for_cancels_and_answers_who_asked(
+def test_a_lost_journal_is_the_end_of_creating_and_answers_who_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def at_once(_: float) -> None:
@@ -82,7 +83,6 @@ def test_a_lost_journal_drops_what_was_decided_but_for_cancels_and_answers_who_a
     started = boot(load(LiveEngine(tmp_path, standing_text()).config))
     alarms: list[Alarm] = []
     answered: list[str] = []
-    sent: list[Command] = []
 
     async def main() -> Engine:
         engine = Engine(
@@ -93,32 +93,29 @@ def test_a_lost_journal_drops_what_was_decided_but_for_cancels_and_answers_who_a
             on_alarm=alarms.append,
         )
         engine.connect({})
-        monkeypatch.setattr(engine.dispatcher, "_submit", sent.append)
-        monkeypatch.setattr(anyio, "sleep", at_once)
 
         async def person() -> None:
-            with pytest.raises(MissingJournal):
+            with pytest.raises(EngineFailed, match="was removed"):
                 await engine.ask(OperatorCommanded(1, "halt"))
-            answered.append("down")
+            answered.append("failed")
 
         with anyio.fail_after(LIMIT_S):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(person)
+            async with Supervisor(engine.task_failed) as tasks:
+                tasks.start("person", person, vital=False)
                 while not engine.dispatcher.inbox:
                     await anyio.lowlevel.checkpoint()
-                engine.dispatcher.drain()
-                left: list[Command] = [Cancel(1, 7, 0), Alarm(1, "dust", "eth", "little")]
-                engine.dispatcher.batch.commands += left
-                await engine.tend_journal()
+                monkeypatch.setattr(anyio, "sleep", at_once)
+                tasks.start("journal", engine.tend_journal)
+                while not answered:
+                    await anyio.lowlevel.checkpoint()
         return engine
 
     engine = anyio.run(main)
     started.journal.close()
-    assert isinstance(engine.dispatcher.down, MissingJournal)
+    assert engine.dispatcher.down
     assert "was removed" in engine.failure
-    assert sent == [Cancel(1, 7, 0)]
-    assert answered == ["down"]
-    assert [alarm.kind for alarm in alarms] == ["journal"]
+    assert answered == ["failed"]
+    assert [alarm.kind for alarm in alarms if alarm.machine == "engine"] == ["journal"]
 
 
 @pytest.mark.slow  # the real process has to notice it, cancel its orders and end
@@ -136,7 +133,7 @@ def test_a_journal_that_is_removed_under_a_running_engine_ends_it_with_its_own_c
         read_until(process, "leg one:SOL", "> passive_limit")
         live.paths.journal.unlink()
         output, errors = process.communicate(timeout=LIMIT_S)
-        assert process.returncode == EXIT_JOURNAL, output
+        assert process.returncode == EXIT_FAILED, output
     assert "journal.db: was removed while the engine was running" in errors
     assert "--fresh" in errors
     orders = [order for book in read_books(live.paths.books) for order in book.orders.values()]

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from engine.board import LineBoard, TableBoard, make_board, status_parts
 from engine.clock import Clock, LiveScheduler
-from engine.conductor import EXIT_JOURNAL, Conductor
+from engine.conductor import EXIT_FAILED, Conductor
 from engine.config import load
 from engine.journal import AsyncJournal, JournalError, Record, read_journal
 from engine.journal_errors import DiskFull
@@ -420,26 +420,6 @@ def test_facts_wait_while_the_journal_is_behind_and_too_many_make_the_link_stale
     anyio.run(main)
 
 
-def test_a_failing_task_ends_alone_and_is_told_once() -> None:
-    told: list[tuple[str, str, bool]] = []
-
-    async def fail() -> None:
-        raise RuntimeError("broken")
-
-    async def main() -> None:
-        def note(name: str, error: Exception, vital: bool) -> None:
-            told.append((name, str(error), vital))
-
-        async with Supervisor(note) as supervisor:
-            supervisor.start("patient", anyio.sleep_forever)
-            supervisor.start("fragile", fail, vital=False)
-            while not told:
-                await anyio.lowlevel.checkpoint()
-
-    anyio.run(main)
-    assert told == [("fragile", "broken", False)]
-
-
 class BrokenDisk:
     """A journal whose first commit with an order fails."""
 
@@ -492,18 +472,17 @@ def test_a_full_disk_sends_nothing_and_ends_the_run_with_its_own_code(tmp_path: 
         )
         engine.connect({name: Silent(each, engine) for name, each in started.settings.items()})
         conductor = Conductor(engine, started, lambda _: None)
-        async with Supervisor(lambda *failure: pytest.fail(str(failure))) as supervisor:
+        async with Supervisor(engine.task_failed) as supervisor:
             for task in (engine.commit, engine.dispatch, engine.fire_timers):
                 supervisor.start(task.__name__, task)
-            conductor.begin()
             now = engine.clock.now()
             for index in range(5):
                 engine.top(index, now, 10_000, 10**6, 10_004, 10**6, 10_002)
-            code = await conductor.conduct()
+            code = await conductor.conduct(supervisor)
         assert not engine.live_orders()
         return code
 
-    assert anyio.run(main) == EXIT_JOURNAL
+    assert anyio.run(main) == EXIT_FAILED
     assert not any(isinstance(command, Place) for command in sent)
     assert [alarm.kind for alarm in alarms] == ["journal"]
     started.journal.close()
