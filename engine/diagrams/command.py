@@ -44,7 +44,7 @@ CHANGED_KEY = (
 #: Facts in a row in the small world, where no other number is given.
 FACTS = 6
 #: How many facts fewer the small world with a person in it takes in a row.
-PERSON_COSTS = 2
+OTHERS_COST = 2
 #: Differing lines that `--check` prints of each page.
 SHOWN_LINES = 12
 
@@ -299,10 +299,23 @@ def _lint(facts: int) -> int:
         sys.stdout.write(f"{'FAILED' if mine else 'ok':6} {rule}: {sentence}\n")
         sys.stdout.writelines(f"       {each.machine}: {each.text}\n" for each in mine)
     sys.stdout.flush()
-    # A person's four keys multiply what can happen, so the world with one is shallower.
-    worlds = [World(facts=facts), World(facts=max(1, facts - PERSON_COSTS), person=True)]
+    # A person's four keys, or a stranger and a gap, multiply what can happen: those worlds are
+    # shallower.
+    fewer = max(1, facts - OTHERS_COST)
+    worlds = [
+        World(facts=facts),
+        World(facts=fewer, person=True),
+        World(facts=fewer, stranger=True),
+    ]
     clean = [_explored(world) for world in worlds]
     return 0 if not findings and all(clean) else 1
+
+
+def _who(world: World) -> str:
+    """Who else is in a small world."""
+    if world.person:
+        return "with a person at the keys"
+    return "with a stranger's trade and a gap" if world.stranger else "with nobody else"
 
 
 def _explored(world: World) -> bool:
@@ -314,8 +327,7 @@ def _explored(world: World) -> bool:
         f"{'FAILED' if found.violations else 'ok':6} small world: no invariant breaks in "
         f"{found.states} joint states of close, legs and orders, {found.steps} facts taken in "
         f"{spent:.0f} s: every interleaving of at most {world.facts} facts, {world.lots} lots, "
-        f"{world.orders} orders a leg, {'with' if world.person else 'without'} a person at the "
-        "keys\n"
+        f"{world.orders} orders a leg, {_who(world)}\n"
     )
     sys.stdout.flush()
     shortest: dict[str, Violation] = {}
