@@ -22,18 +22,14 @@ from machines.lane import TABLE as LANE
 from machines.lane import Lane
 from machines.leg import TABLE as LEG
 from machines.leg_model import Leg, is_interested
+from machines.links import Links
 from machines.messages import (
     Alarm,
     EngineStarted,
     Fact,
     FundingPaid,
-    LinkClosed,
-    LinkOpened,
-    LinkStale,
-    ModeChanged,
     Place,
     PositionDeclared,
-    RulesRead,
     TimerFired,
     TopMoved,
     TopSeen,
@@ -59,7 +55,7 @@ TABLES: dict[type, Table] = {
 FINISHED_MAX = 1024
 
 
-class Core(Requests, Evidence):
+class Core(Requests, Evidence, Links):
     """All machines of one engine.
 
     `tracing` keeps the transitions of each step in `Out.trace`; `recording` collects the books that
@@ -104,14 +100,10 @@ class Core(Requests, Evidence):
             PositionDeclared: self._declared,
             TimerFired: self._timer,
             TopMoved: self._top_moved,
-            RulesRead: self._rules,
-            LinkOpened: self._link_opened,
-            LinkClosed: self._link_closed,
-            LinkStale: self._link_stale,
-            ModeChanged: self._mode,
             FundingPaid: self._funding,
             **self.request_handlers(),
             **self.evidence_handlers(),
+            **self.link_handlers(),
         }
 
     # ------------------------------------------------------------ the interface
@@ -300,7 +292,7 @@ class Core(Requests, Evidence):
         holding.entry = fact.entry
         holding.declared_at = fact.at
 
-    # ------------------------------------------------------------ time, books, links
+    # ------------------------------------------------------------ time, books, payments
 
     def _timer(self, fact: TimerFired, out: Out) -> None:
         machine = self.machine(fact.machine)
@@ -324,73 +316,6 @@ class Core(Requests, Evidence):
         for leg in tuple(book.watchers):
             self.touch(leg.close)
             out.tell(leg, "recheck", fact)
-
-    def _rules(self, fact: RulesRead, out: Out) -> None:
-        holding = self.holdings[fact.instrument]
-        holding.instrument = fact.rules
-        if holding.owner is not None:
-            holding.owner.instrument = fact.rules
-
-    def _link_opened(self, fact: LinkOpened, out: Out) -> None:
-        session = self.sessions[fact.venue]
-        # Whatever was announced before is stale: a venue says its mode again when it is not online.
-        session.mode = "online"
-        out.tell(self.lanes[fact.venue], "mode_told", fact)
-        out.tell(session, "opened", fact)
-
-    def _link_closed(self, fact: LinkClosed, out: Out) -> None:
-        out.tell(self.sessions[fact.venue], "closed", fact)
-        self._gap(fact.venue, out)
-
-    def _link_stale(self, fact: LinkStale, out: Out) -> None:
-        session = self.sessions[fact.venue]
-        out.tell(session, "stale", fact)
-        out.tell(session, "recover", fact)
-        self._gap(fact.venue, out)
-
-    def _gap(self, venue: str, out: Out) -> None:
-        """What happened at a venue was not told for a while."""
-        for holding in self.holdings:
-            if holding.venue.name == venue:
-                out.tell(holding, "gap")
-        self.tell_venue_moved(venue, out)
-
-    def _mode(self, fact: ModeChanged, out: Out) -> None:
-        self.sessions[fact.venue].mode = fact.mode
-        out.tell(self.lanes[fact.venue], "mode_told", fact)
-        self.tell_venue_moved(fact.venue, out)
-        self.recheck(out, list(self.closes.values()))
-
-    def recheck(self, out: Out, closes: list[Close]) -> None:
-        """Let legs that wait look at their gates again."""
-        for close in closes:
-            for leg in close.legs:
-                if leg.state == "waiting":
-                    self.touch(close)
-                    out.tell(leg, "recheck")
-
-    def tell_venue_moved(self, venue: str, out: Out) -> None:
-        """Whether orders can be traded at a venue may have changed: its pairs are told."""
-        for close in self.closes.values():
-            if close.state == "reconciled" or len(close.legs) < 2:
-                continue
-            if any(leg.venue.name == venue for leg in close.legs):
-                self.touch(close)
-                out.tell(close, "venue_moved")
-
-    def recheck_venue(self, venue: str, out: Out) -> None:
-        """A venue became trusted: what waited for that looks again."""
-        concerned = [
-            close
-            for close in self.closes.values()
-            if any(leg.venue.name == venue for leg in close.legs)
-        ]
-        self.tell_venue_moved(venue, out)
-        self.recheck(out, concerned)
-        for close in concerned:
-            if close.state == "preparing":
-                self.touch(close)
-                out.tell(close, "truth")
 
     def _funding(self, fact: FundingPaid, out: Out) -> None:
         """A payment belongs to the close that owns the position when it is told, to no other."""

@@ -327,11 +327,7 @@ class Coming:
             yield f"{VENUES[index]}: a stranger trades {change}", after, (fact,), self.now
 
     def _of_gap(self, venues: Venues) -> Iterator[Move]:
-        """A venue's word is missed for a while: what happens in it is told by reads alone.
-
-        Where a stranger traded in it, the first of these has come: it takes many facts until
-        somebody acts on what they say.
-        """
+        """A venue's word is missed for a while; of a stranger's trade in it the first read tells."""
         if "gap" in venues.used:
             return
         for index, venue in enumerate(VENUES):
