@@ -327,7 +327,7 @@ class Coming:
             yield f"{VENUES[index]}: a stranger trades {change}", after, (fact,), self.now
 
     def _of_gap(self, venues: Venues) -> Iterator[Move]:
-        """A venue's word is missed for a while; of a stranger's trade in it the first read tells."""
+        """A venue's word is missed; the first read tells of a stranger's trade in it."""
         if "gap" in venues.used:
             return
         for index, venue in enumerate(VENUES):
