@@ -1,0 +1,237 @@
+"""What the engine was told, counted anew from the facts: what it must know, and when it learnt it.
+
+A trade counts once, whoever tells it; a position that a read shows is compared with the course that
+the venue's tape gives. It must not ask the engine, nor judge what it made of the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from engine.simulation.tape import Change, Course
+from machines.messages import (
+    Fact,
+    FillReported,
+    InstrumentTruth,
+    OperatorCommanded,
+    OrderReported,
+    Place,
+    PositionMoved,
+    TruthRead,
+)
+from machines.types import Instrument
+from venues.sim.orders import SimTrade
+
+ADOPTING = ("adopt", "release")
+ENDS = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
+
+
+class Told:
+    """The engine's knowledge as the facts amount to it, by instrument; `pairs` are their legs.
+
+    `known` is the position: declared, our fills, and what was shown of others' doing. `unowned` is
+    the part of it that only reads have shown to be there: nobody has adopted it, so it is not ours
+    to close.
+    """
+
+    def __init__(self, instruments: list[Instrument], pairs: Mapping[str, tuple[int, ...]]) -> None:
+        indices = range(len(instruments))
+        self.instruments = instruments
+        self.pairs = pairs
+        self.courses = [Course(0, 0) for _ in indices]
+        #: Instruments that somebody else has traded.
+        self.shared: set[int] = set()
+        self.known = [0 for _ in indices]
+        self.unowned = [0 for _ in indices]
+        #: The sum of our own fills that were told.
+        self.filled = [0 for _ in indices]
+        #: When a fill or somebody else's doing was last learnt of.
+        self.news_at = [-1 for _ in indices]
+        #: When the newest read of each instrument was asked; an older one that comes late is void.
+        self.asked_at = [-1 for _ in indices]
+        #: The same of the newest read that says what is held.
+        self.usable_at = [-1 for _ in indices]
+        #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
+        self.dead: set[int] = set()
+        self._shown: list[int | None] = [None for _ in indices]
+        #: Instruments whose position an operator takes from the venue, and when he said so.
+        self._adopting: dict[int, int] = {}
+        self._cums: dict[int, int] = {}
+        self._trades: dict[int, dict[str, int]] = {}
+        self._sides: dict[int, tuple[int, int]] = {}
+        self._takers: dict[type, Callable[[Any], None]] = {
+            FillReported: self._fill,
+            OrderReported: self._order,
+            TruthRead: self._truth,
+            PositionMoved: self._moved,
+            OperatorCommanded: self._word,
+        }
+
+    def declare(self, index: int, known: int, held: int, at: int) -> None:
+        """The engine starts with `known` of what the venue holds."""
+        self.known[index] = known
+        self.courses[index] = course = Course(at, known)
+        if held != known:
+            self.shared.add(index)
+            course.changed(at, held - known)
+
+    def traded(self, trade: SimTrade) -> None:
+        """A trade of the account: ours or somebody else's, of which the engine may hear later."""
+        course = self.courses[trade.instrument]
+        change = trade.side * trade.qty
+        if trade.order:
+            course.traded(trade.at, change)
+            return
+        self.shared.add(trade.instrument)
+        course.changed(trade.at, change, trade.trade, stranger=trade.origin == "manual")
+
+    def sent(self, command: Place) -> None:
+        """An order left: fills of it count from now on, and what was adopted is in it."""
+        self._sides[command.order] = (command.side, command.instrument)
+        self._adopting.pop(command.instrument, None)
+
+    def knows_order(self, order: int) -> bool:
+        """Whether an order of this number has left."""
+        return order in self._sides
+
+    def take(self, fact: Fact) -> None:
+        """A fact reached the engine."""
+        taker = self._takers.get(type(fact))
+        if taker is not None:
+            taker(fact)
+
+    def is_adopted(self, index: int) -> bool:
+        """Whether an operator has it taken from the venue, and no order has left since."""
+        return index in self._adopting
+
+    def owned(self, index: int) -> int:
+        """The position that orders may close: what is known, without what nobody has adopted."""
+        known, unowned = self.known[index], self.unowned[index]
+        return known - unowned if known > 0 else known + unowned
+
+    def untold(self, index: int) -> int:
+        """Our own fills that the engine has not been told of."""
+        return self.courses[index].own - self.filled[index]
+
+    def lost(self, now: int) -> None:
+        """The process died: what it was shown just now may not have been written down."""
+        for index, course in enumerate(self.courses):
+            for change in course.open_at(now):
+                if change.shown_at is not None:
+                    change.shown_at = None
+                    change.named = False
+                    self.unowned[index] = max(0, self.unowned[index] - change.unowned)
+                    self._know(index, -change.qty)
+
+    def paused(self, now: int) -> None:
+        """The process sleeps: it cannot heed what it was shown just now before it wakes."""
+        for course in self.courses:
+            for change in course.open_at(now):
+                if change.shown_at is not None:
+                    change.shown_at = now
+
+    # ------------------------------------------------------------ own fills
+
+    def _fill(self, fact: FillReported) -> None:
+        index = fact.instrument
+        if fact.order:
+            self._trade(fact.order, fact.trade, fact.qty, fact.cum or 0, fact.at)
+            return
+        for change in self.courses[index].shown_by_trade(fact.trade):
+            self._show(index, change, fact.at, named=True)
+
+    def _order(self, fact: OrderReported) -> None:
+        if fact.cum is not None:
+            if fact.status in ENDS:
+                self.dead.add(fact.order)
+            self._raise(fact.order, fact.cum, fact.at)
+
+    def _trade(self, order: int, trade: str, qty: int, cum: int, at: int) -> None:
+        trades = self._trades.setdefault(order, {})
+        trades[trade] = qty
+        self._raise(order, max(sum(trades.values()), cum), at)
+
+    def _raise(self, order: int, cum: int, at: int) -> None:
+        side = self._sides.get(order)
+        before = self._cums.get(order, 0)
+        if side is None or cum <= before:
+            return
+        self._cums[order] = cum
+        index = side[1]
+        change = side[0] * (cum - before)
+        self.filled[index] += change
+        self.news_at[index] = at
+        self._know(index, change)
+
+    def _know(self, index: int, change: int) -> None:
+        self.known[index] += change
+        self.unowned[index] = min(self.unowned[index], abs(self.known[index]))
+
+    # ------------------------------------------------------------ what others did
+
+    def _show(self, index: int, change: Change, at: int, *, named: bool) -> None:
+        """The engine learns of a change by somebody else."""
+        before = self.known[index]
+        change.shown_at = self.news_at[index] = at
+        change.named = named
+        self._know(index, change.qty)
+        grown = abs(self.known[index]) - abs(before)
+        if self.known[index] * before < 0:
+            grown = abs(self.known[index])
+        if grown < 0 or not named:
+            unowned = self.unowned[index]
+            self.unowned[index] = max(0, unowned + grown)
+            change.unowned = self.unowned[index] - unowned
+
+    def _truth(self, fact: TruthRead) -> None:
+        for row in fact.rows:
+            index = row.instrument
+            if fact.sent_at < self.asked_at[index]:
+                continue
+            self.asked_at[index] = fact.sent_at
+            for trade in row.trades:
+                if trade.order:
+                    self._trade(trade.order, trade.trade, trade.qty, 0, fact.at)
+                for change in self.courses[index].shown_by_trade(trade.trade):
+                    self._show(index, change, fact.at, named=True)
+            self._position(row, fact)
+
+    def _position(self, row: InstrumentTruth, fact: TruthRead) -> None:
+        index, before = row.instrument, self._shown[row.instrument]
+        self._shown[index] = row.qty
+        if row.qty is None:
+            return
+        self.usable_at[index] = fact.sent_at
+        self._show_all(index, row.qty, fact.taken_at, fact.at, named=False)
+        word_at = self._adopting.get(index)
+        if word_at is not None and fact.sent_at >= word_at and row.qty == before:
+            self.unowned[index] = 0
+
+    def _show_all(self, index: int, qty: int, taken_at: int, at: int, *, named: bool) -> None:
+        for change in self.courses[index].shown_by_position(qty, taken_at):
+            self._show(index, change, at, named=named)
+
+    def _moved(self, fact: PositionMoved) -> None:
+        self._show_all(fact.instrument, fact.qty, fact.venue_at, fact.at, named=True)
+
+    def _word(self, fact: OperatorCommanded) -> None:
+        """An operator takes positions from the venue, or says himself how much is held."""
+        if fact.command not in ADOPTING:
+            return
+        for index in self._meant(fact.target):
+            self._adopting[index] = fact.at
+            if fact.qty is not None:
+                self._told_by_person(index, fact.qty, fact.at)
+
+    def _meant(self, target: str) -> Iterable[int]:
+        for name, legs in self.pairs.items():
+            if target in ("", name):
+                yield from legs
+
+    def _told_by_person(self, index: int, qty: Decimal, at: int) -> None:
+        held = self.courses[index].qty
+        if abs(self.instruments[index].base(held)) == qty:
+            self._show_all(index, held, at, at, named=True)
+            self.unowned[index] = 0
