@@ -115,7 +115,7 @@ def leg_report(leg: Leg) -> LegReport:
         slippage=slipped * instrument.unit if known else None,
         spread_bps=_bps(crossed, reference) if known else None,
         spread=crossed * instrument.unit if known else None,
-        funding=leg.holding.funding,
+        funding=leg.funding,
         residual=instrument.base(leg.rest),
         orders=len(leg.orders),
         rungs=rungs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from machines.close_guards import is_proved, is_settled, judge_at_start, starting_rung
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from transitions import EventData
 
     from machines.close_model import Close
+    from machines.leg_model import Leg
 
 
 def fix_targets(e: EventData) -> None:
@@ -36,26 +36,29 @@ def fix_targets(e: EventData) -> None:
     close.started_at = out.now
     close.adopting = False
     close.withdrawing = False
-    numerator, denominator = close.ratio
     for leg in close.legs:
         holding = leg.holding
         verdict = judge_at_start(leg, close.wanted_at)
         holding.accept(verdict.qty)
         if verdict.kind != "agrees":
             holding.entry = holding.read_entry or holding.entry
-        keep = 0
-        if numerator != denominator:
-            part = Fraction(abs(holding.qty) * numerator, denominator)
-            lots = int(part) // holding.instrument.lot * holding.instrument.lot
-            keep = (abs(holding.qty) - lots) * (1 if holding.qty > 0 else -1)
-        leg.fix_target(keep)
+        leg.fix_target(close.kept(leg))
     rung = starting_rung(close)
     close.naked_at = out.now
     if len(close.legs) == 2:
         close.entry_imbalance = abs(base_rest(close.legs[0]) + base_rest(close.legs[1]))
     for leg in close.legs:
-        out.tell(leg, "start", rung)
+        out.tell(leg, "start", max(rung, AGGRESSIVE) if _is_alone(leg) else rung)
     close.note_exposure(out)
+
+
+def _is_alone(leg: Leg) -> bool:
+    """Whether the other leg has nothing to close, so that this one is naked from the first moment.
+
+    What the venue took of the other leg has a joint rule of its own.
+    """
+    sibling = leg.sibling
+    return sibling is not None and is_settled(sibling) and not sibling.liquidated
 
 
 def end_external(e: EventData) -> None:

@@ -108,6 +108,16 @@ class Close:
         """The furthest rung that a leg of this close has stood on."""
         return max(leg.rung for leg in self.legs)
 
+    def kept(self, leg: Leg) -> int:
+        """Signed units of a leg's position that stay: all but whole lots of the part asked for."""
+        numerator, denominator = self.ratio
+        if numerator == denominator:
+            return 0
+        held = abs(leg.holding.qty)
+        lot = leg.holding.instrument.lot
+        kept = held - held * numerator // denominator // lot * lot
+        return kept if leg.holding.qty > 0 else -kept
+
     # ------------------------------------------------------------ exposure
 
     def note_exposure(self, out: Out) -> None:
@@ -181,8 +191,12 @@ class Close:
         realised = ZERO
         for each in self.legs:
             realised += _realised(each)
-        entry = leg.instrument.base_price(own)
-        rest = leg.remaining * base_per_unit(leg)
+        instrument = leg.instrument
+        if instrument.type == "inverse":
+            value = instrument.base(leg.remaining)
+            return pricing.break_even_inverse(leg.side, own, value, fee, realised)
+        entry = instrument.base_price(own)
+        rest = instrument.base(leg.remaining)
         return pricing.break_even_from_entries(leg.side, entry, rest, fee, realised)
 
 

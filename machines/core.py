@@ -349,9 +349,10 @@ class Core(Requests, Evidence):
                 out.tell(close, "truth")
 
     def _funding(self, fact: FundingPaid, out: Out) -> None:
+        """A payment belongs to the close that owns the position when it is told, to no other."""
         holding = self.holdings[fact.instrument]
-        if self.is_new_trade(holding, fact.key):
-            holding.funding += fact.amount
+        if self.is_new_trade(holding, fact.key) and holding.owner is not None:
+            holding.owner.funding += fact.amount
 
 
 def owner_of(machine: Any) -> Close | None:

@@ -79,7 +79,7 @@ class Holding:
     """
 
     __slots__ = (
-        "book", "declared", "dust", "entry", "filled", "foreign", "foreign_at", "funding",
+        "book", "declared", "dust", "entry", "filled", "foreign", "foreign_at",
         "instrument", "last_fill_at", "last_fill_venue_at", "latest", "order_count", "orders",
         "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal", "read_ok", "read_qty",
         "read_sent_at", "read_taken_at", "session", "trades", "venue",
@@ -95,7 +95,6 @@ class Holding:
         self.declared = False
         self.filled = 0
         self.dust = 0
-        self.funding = Decimal(0)
         self.owner: Leg | None = None
         self.latest: Leg | None = None
         self.orders: list[Order] = []

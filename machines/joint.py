@@ -30,7 +30,7 @@ class Joint(NamedTuple):
 
 
 #: What a leg may be doing, as its sibling sees it.
-DOING = ("absent", "working", "ended", "liquidated")
+DOING = ("working", "ended", "liquidated")
 #: Where a leg may stand, as the rung is concerned that is asked of it.
 STANDING = ("passive", "aggressive", "market", "ended")
 
@@ -38,14 +38,12 @@ STANDING = ("passive", "aggressive", "market", "ended")
 def doing(leg: Leg) -> str:
     """What a leg is doing, in the words of the joint table.
 
-    A leg that had nothing to close when it started is `absent`: its sibling closes alone. One of
-    which the venue took a part is `liquidated`, whether it still works on the rest or has ended.
+    One that had nothing to close when it started has ended like any other: its sibling is naked.
+    One of which the venue took a part is `liquidated`, whether it still works or has ended.
     """
     if leg.liquidated:
         return "liquidated"
-    if leg.ended:
-        return "ended" if leg.start_qty != leg.keep else "absent"
-    return "working"
+    return "ended" if leg.ended else "working"
 
 
 def standing(leg: Leg) -> str:
@@ -65,8 +63,6 @@ JOINT = (
     Joint("liquidated", "market", None, "it is there already"),
     Joint("working", ("passive", "aggressive", "market"), None,
         "each by its own time; when passive ends or the budget is spent, the lagging one first"),
-    Joint("absent", ("passive", "aggressive", "market"), None,
-        "nothing was held on the other leg: this one closes alone and is a hedge of nothing"),
     Joint(DOING, "ended", None, "nothing is left to close on this leg"),
 )  # fmt: skip
 

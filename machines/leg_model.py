@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from machines.placing import passive_ticks
@@ -33,11 +34,11 @@ class Leg:
 
     __slots__ = (
         "agreed_at", "ask_count", "attempts", "attempts_total", "balancing", "book", "close",
-        "env", "filled_at_end", "held", "holding", "id", "instrument", "keep", "liquidated",
-        "next_rung", "number", "order", "orders", "quoted_at", "read_after", "refusals",
-        "requotes", "retried_at", "retrying", "rung", "settings", "sibling", "side", "start_ask",
-        "start_bid", "start_qty", "starts_at_break_even", "state", "step", "timers", "uid",
-        "venue", "wait_reason",
+        "env", "filled_at_end", "funding", "held", "holding", "id", "instrument", "keep",
+        "liquidated", "next_rung", "number", "order", "orders", "quoted_at", "read_after",
+        "refusals", "requotes", "retried_at", "retrying", "rung", "settings", "sibling", "side",
+        "start_ask", "start_bid", "start_qty", "starts_at_break_even", "state", "step", "timers",
+        "uid", "venue", "wait_reason",
     )  # fmt: skip
 
     def __init__(self, close: Close, number: int, holding: Holding, env: Env) -> None:
@@ -64,6 +65,8 @@ class Leg:
         self.start_bid = 0
         self.start_ask = 0
         self.liquidated = False
+        #: Received (paid: below 0) in quote currency while the close owned the position.
+        self.funding = Decimal(0)
         #: Stays without an order until the close starts it: at first, while held back, once ended.
         self.held = True
         self.retrying = False

@@ -157,7 +157,10 @@ def aggressive_ticks(leg: Leg) -> tuple[int, str]:
 
 
 def break_even_ticks(leg: Leg) -> int | None:
-    """The break-even price in ticks when it is wanted, near the mid and executable, else None."""
+    """The break-even price in ticks when it is wanted, near the mid and executable, else None.
+
+    One that lies further than two ticks beyond the far touch ends there.
+    """
     settings = leg.settings
     if not settings.break_even or leg.sibling is None:
         return None
@@ -171,7 +174,9 @@ def break_even_ticks(leg: Leg) -> int | None:
     if not pricing.within_pct(price, mid, settings.break_even_max_deviation_pct):
         return None
     ticks = pricing.maker_ticks(leg.side, price, instrument.tick)
-    return ticks if pricing.is_executable(leg.side, ticks, book.bid, book.ask) else None
+    if not pricing.is_executable(leg.side, ticks, book.bid, book.ask):
+        return None
+    return pricing.near_touch(leg.side, ticks, book.bid, book.ask)
 
 
 def market_bound(leg: Leg, now: int) -> int:

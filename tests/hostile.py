@@ -33,7 +33,7 @@ duration_s = 90
 
 [[timeline]]
 at_s = 0
-answer = {{ venue = "a", on = "create", outcome = "reject", code = {text}, reason = {text} }}
+answer = {{ venue = "a", on = "create", outcome = "reject", code = {text}, reason = "PRICE_BAND" }}
 
 [[timeline]]
 at_s = 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 DIRECTORY = Path(__file__).parent / "scenarios"
-BASES = {"fixture.toml"}
+BASES = {"fixture.toml", "two_venues.toml"}
 FILES = sorted(file for file in DIRECTORY.rglob("*.toml") if file.name not in BASES)
 
 

@@ -435,7 +435,7 @@ def test_an_operators_retry_reaches_the_legs(state: str) -> None:
         ({"state": "done", "liquidated": True}, {"rung": PASSIVE}, MARKET),
         ({"state": "done", "liquidated": True}, {"rung": AGGRESSIVE}, MARKET),
         ({"state": "done", "liquidated": True}, {"rung": MARKET}, None),
-        ({"state": "done", "start_qty": 0}, {"rung": PASSIVE}, None),
+        ({"state": "done", "start_qty": 0}, {"rung": PASSIVE}, AGGRESSIVE),
         ({"state": "stuck", "rung": MARKET, "next_rung": STUCK}, {"rung": PASSIVE}, None),
     ],
 )

@@ -382,12 +382,12 @@ def test_what_a_leg_does_is_read_from_the_code_that_says_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def says_more(leg: Leg) -> str:
-        return "lost" if leg.held else "working"
+        return "lost" if leg.held else "liquidated" if leg.liquidated else "working"
 
     monkeypatch.setattr("engine.diagrams.lint.doing", says_more)
     texts = [each.text for each in lint(TABLES.values())]
     assert "no rule for a leg that is lost beside one that is passive; add one" in texts
-    assert "(absent, passive) is no pair that can occur" in texts
+    assert "(ended, passive) is no pair that can occur" in texts
 
 
 @pytest.mark.parametrize("length", ["stuck_retri_s", ""])

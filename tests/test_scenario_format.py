@@ -287,6 +287,17 @@ ACTIONS: list[tuple[str, actions.Action]] = [
         ),
     ),
     (
+        'answer = { venue = "lighter", on = "create", outcome = "reject", code = "-1003", '
+        "retry_after_s = 7.5 }",
+        actions.Answer(
+            "lighter", "create", "reject", code="-1003", retry_after_ns=7_500 * MS,
+        ),
+    ),
+    (
+        'answer = { venue = "lighter", on = "any", outcome = "reject", retry_after_s = 0 }',
+        actions.Answer("lighter", "any", "reject", retry_after_ns=0),
+    ),
+    (
         f'answer = {{ venue = "lighter", on = "create", {Z}, outcome = "end", cum = "4", '
         'status = "CANCELED", delay_s = 10, effect = false }',
         actions.Answer(
@@ -313,6 +324,14 @@ ACTIONS: list[tuple[str, actions.Action]] = [
     (
         'operator = { command = "retry", pair = "zec" }',
         actions.Operator("retry", {"pair": "zec"}),
+    ),
+    (
+        'operator = { command = "resume", venue = "aster" }',
+        actions.Operator("resume", {"venue": "aster"}),
+    ),
+    (
+        'operator = { command = "adopt", pair = "zec", qty = "2.311" }',
+        actions.Operator("adopt", {"pair": "zec"}, qty=Decimal("2.311")),
     ),
     (
         f'external = {{ {Z}, qty = "-1", price = "500", kind = "adl" }}',
@@ -403,7 +422,25 @@ WRONG_ENTRIES = [
     ('close = { pair = "zec", reason = "MANUAL", ratio = "3/2" }', "close.ratio", "at most 1"),
     ('close = { reason = "MANUAL" }', "timeline[0].close", "one of pair and position"),
     ('close = { position = "aster:ZEC", reason = "MANUAL" }', "close.position", "owns it"),
+    (
+        'answer = { venue = "aster", on = "create", outcome = "reject", retry_after_s = -1 }',
+        "answer.retry_after_s",
+        "at least 0",
+    ),
+    (
+        'answer = { venue = "aster", on = "create", outcome = "reject", retry_after = 1 }',
+        "answer.retry_after",
+        "is not a key",
+    ),
     ('operator = { command = "dance" }', "operator.command", "one of"),
+    ('operator = { command = "dance", qty = "1" }', "operator.command", "one of"),
+    ('operator = { command = "halt", venues = "aster" }', "operator.venues", "is not a key"),
+    ('operator = { command = "resume", venue = "bybit" }', "operator.venue", "one of"),
+    ('operator = { command = "halt", venue = "aster" }', "operator.venue", "with `resume`"),
+    ('operator = { command = "retry", qty = "1" }', "operator.qty", "with `adopt`"),
+    ('operator = { command = "adopt", qty = "0" }', "operator.qty", "above 0 in quotes"),
+    ('operator = { command = "adopt", qty = "-1" }', "operator.qty", "above 0 in quotes"),
+    ('operator = { command = "adopt", qty = 1 }', "operator.qty", "in quotes"),
     (f'external = {{ {Z}, qty = "1", price = "1", kind = "gift" }}', "external.kind", "one of"),
     (f"funding = {{ {Z} }}", "timeline[0].funding", "rate and amount"),
     ('fault = { kind = "gremlin" }', "fault.kind", '"gremlin"'),

@@ -119,6 +119,14 @@ def test_a_message_without_effect_leaves_the_books_alone() -> None:
         ("EXPIRED_IN_MATCH", "EXPIRED", "SELF_TRADE"),
         ("marginCanceled", "CANCELED", "INSUFFICIENT_MARGIN"),
         ("badAloPxRejected", "REJECTED", "WOULD_CROSS"),
+        ("iocCancelRejected", "REJECTED", "NO_LIQUIDITY"),
+        ("marketOrderNoLiquidityRejected", "REJECTED", "NO_LIQUIDITY"),
+        ("perpMarginRejected", "REJECTED", "INSUFFICIENT_MARGIN"),
+        ("minTradeNtlRejected", "REJECTED", "BELOW_MIN_NOTIONAL"),
+        ("tickRejected", "REJECTED", "BAD_TICK"),
+        ("oracleRejected", "REJECTED", "PRICE_BAND"),
+        ("reduceOnlyRejected", "REJECTED", "REDUCE_ONLY_VIOLATION"),
+        ("perpMaxPositionRejected", "REJECTED", "POSITION_LIMIT"),
     ],
 )
 def test_a_venues_own_ending_is_terminal_with_its_reason(
@@ -341,12 +349,12 @@ def test_an_accepted_create_may_say_more_than_that_it_rests() -> None:
 def test_a_cancel_can_be_refused_or_lost_without_effect() -> None:
     desk = desk_with_order()
     desk.venue.script.answer("cancel", "not_found")
-    desk.venue.script.answer("cancel", "reject", reason="filled")
+    desk.venue.script.answer("cancel", "reject", reason="429")
     desk.venue.script.answer("cancel", "timeout", effect=False)
     for _ in range(3):
         desk.cancel(1)
     desk.run()
-    assert [fact.reason for fact in desk.all(CancelRefused)] == ["UNKNOWN_ORDER", "UNRECOGNISED"]
+    assert [fact.reason for fact in desk.all(CancelRefused)] == ["UNKNOWN_ORDER", "RATE_LIMITED"]
     assert desk.venue.orders[0].alive
 
 

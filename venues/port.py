@@ -13,7 +13,15 @@ How each command ends (venues.md 1):
 | `QueryOrder` | `OrderReported(path="query")`, `OrderMissing`, `QueryFailed`              |
 | `ReadTruth`  | `TruthRead`, `TruthFailed`                                                |
 | `ReadRules`  | `RulesRead`, or nothing when it failed                                    |
+| `ReadMode`   | `ModeChanged`, also where the mode is the same; nothing when it failed    |
 | `Connect`    | `LinkOpened`, `LinkClosed`                                                |
+
+A refusal whose code is in no table of the venue is no `OrderRefused` or `CancelRefused`: it is
+`CallLost(cause="unmapped_code")` with the code as its text. A port that refuses with CLOCK_SKEW or
+NONCE has set its own clock offset or nonce right before it answers. A refusal states the absolute
+time from which the venue takes orders again, as far as the venue said so. The trades of a
+`TruthRead` are those of own orders and what the venue did to the account by itself (liquidation,
+deleveraging, settlement), under the ids that the stream uses.
 
 An answer may also never come: the machines have their own deadlines. Between answers the port
 delivers what the streams say: `OrderReported(path="stream")`, `FillReported`, `PositionMoved`,

@@ -14,11 +14,21 @@ from msgspec import Struct
 
 from machines.types import MS, Capabilities
 from venues.instruments import exact
-from venues.sim.words import REASON_CODES, STATUS_TEXTS, normal_reason, normal_status
+from venues.sim.words import (
+    BACKPACK,
+    BINANCE,
+    EVERYONE,
+    HYPERLIQUID,
+    LIGHTER,
+    PARADEX,
+    STATUS_TEXTS,
+    Dialect,
+    normal_reason,
+    normal_status,
+)
 
 __all__ = [
     "PROFILES",
-    "REASON_CODES",
     "STATUS_TEXTS",
     "Profile",
     "Traits",
@@ -57,71 +67,15 @@ class Traits(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """One venue: `words` maps a normalised reason to the venue's own text or code for it."""
+    """One venue; its `dialect` is what it says for a reason, and what its own words mean."""
 
     name: str
     capabilities: Capabilities = Capabilities()
     traits: Traits = Traits()
     maker_fee_bps: Decimal = Decimal(0)
     taker_fee_bps: Decimal = Decimal(0)
-    words: dict[str, str] = {}
+    dialect: Dialect = EVERYONE
 
-
-_BINANCE_WORDS = {
-    "WOULD_CROSS": "-5022",
-    "FOK_UNFILLABLE": "-5021",
-    "PRICE_BAND": "-4131",
-    "REDUCE_ONLY_VIOLATION": "-2022",
-    "REDUCE_ONLY_CAPACITY": "-4118",
-    "INSUFFICIENT_MARGIN": "-2019",
-    "BELOW_MIN_QTY": "-4004",
-    "BELOW_MIN_NOTIONAL": "-4164",
-    "BAD_TICK": "-4014",
-    "BAD_LOT": "-4023",
-    "ABOVE_MAX": "-4005",
-    "UNKNOWN_ORDER": "-2011",
-    "VENUE_MODE": "-1016",
-    "HALTED": "-4140",
-    "SELF_TRADE": "EXPIRED_IN_MATCH",
-}
-_LIGHTER_WORDS = {
-    "WOULD_CROSS": "canceled-post-only",
-    "NO_LIQUIDITY": "canceled-not-enough-liquidity",
-    "SLIPPAGE_BOUND": "canceled-too-much-slippage",
-    "REDUCE_ONLY_VIOLATION": "canceled-reduce-only",
-    "INSUFFICIENT_MARGIN": "canceled-margin-not-allowed",
-    "BELOW_MIN_QTY": "21706",
-    "BELOW_MIN_NOTIONAL": "21706",
-    "BAD_TICK": "21701",
-    "BAD_LOT": "21702",
-    "SELF_TRADE": "canceled-self-trade",
-    "LIQUIDATED": "canceled-liquidation",
-    "UNKNOWN_ORDER": "21600",
-    "CANCELED": "canceled",
-    "EXPIRED": "canceled-expired",
-    "VENUE_MODE": "21605",
-    "HALTED": "21605",
-}
-_HYPERLIQUID_WORDS = {
-    "WOULD_CROSS": "badAloPxRejected",
-    "NO_LIQUIDITY": "iocCancel",
-    "SLIPPAGE_BOUND": "iocCancel",
-    "REDUCE_ONLY_VIOLATION": "reduceOnlyCanceled",
-    "INSUFFICIENT_MARGIN": "perpMargin",
-    "BELOW_MIN_NOTIONAL": "minTradeNtl",
-    "BAD_TICK": "tick",
-    "SELF_TRADE": "selfTradeCanceled",
-    "UNKNOWN_ORDER": "missingOrder",
-}
-_PARADEX_WORDS = {
-    "WOULD_CROSS": "POST_ONLY_WOULD_CROSS",
-    "SLIPPAGE_BOUND": "exceeds_max_slippage",
-    "NO_LIQUIDITY": "exceeds_max_slippage",
-    "REDUCE_ONLY_VIOLATION": "REDUCE_ONLY_WILL_INCREASE",
-    "INSUFFICIENT_MARGIN": "NOT_ENOUGH_MARGIN",
-    "SELF_TRADE": "self_trade",
-    "UNKNOWN_ORDER": "ORDER_IS_CLOSED",
-}
 
 _LIGHTER = Profile(
     name="lighter",
@@ -145,7 +99,7 @@ _LIGHTER = Profile(
         lookup_lag_ns=1000 * MS,
         ioc_end="CANCELED",
     ),
-    words=_LIGHTER_WORDS,
+    dialect=LIGHTER,
 )
 _ASTER = Profile(
     name="aster",
@@ -160,7 +114,7 @@ _ASTER = Profile(
         dead_man="per_symbol",
     ),
     taker_fee_bps=Decimal("3.5"),
-    words=_BINANCE_WORDS,
+    dialect=BINANCE,
 )
 _PARADEX = Profile(
     name="paradex",
@@ -175,7 +129,7 @@ _PARADEX = Profile(
         deadline="none",
     ),
     traits=Traits(ioc_end="CANCELED"),
-    words=_PARADEX_WORDS,
+    dialect=PARADEX,
 )
 _BACKPACK = Profile(
     name="backpack",
@@ -188,7 +142,7 @@ _BACKPACK = Profile(
         min_rule="base",
         deadline="none",
     ),
-    words={"WOULD_CROSS": "would immediately match", "BAD_LOT": "quantity decimal too long"},
+    dialect=BACKPACK,
 )
 _EDGEX_GRVT = Profile(
     name="edgex_grvt",
@@ -215,7 +169,7 @@ _BINANCE = Profile(
     ),
     maker_fee_bps=Decimal(2),
     taker_fee_bps=Decimal(5),
-    words=_BINANCE_WORDS,
+    dialect=BINANCE,
 )
 _HYPERLIQUID = Profile(
     name="hyperliquid",
@@ -231,7 +185,7 @@ _HYPERLIQUID = Profile(
         id_width="hex128",
     ),
     traits=Traits(ioc_end="CANCELED"),
-    words=_HYPERLIQUID_WORDS,
+    dialect=HYPERLIQUID,
 )
 _COINBASE = Profile(
     name="coinbase",

@@ -36,6 +36,8 @@ OPERATOR_COMMANDS = (
 )
 #: What an operator's command may say about its subject, all of it optional text.
 _SUBJECTS = ("pair", "position", "instrument", "venue", "machine", "id", "status", "reason", "by")
+#: Keys that mean something to one command only.
+_ONLY_WITH = {"venue": "resume", "qty": "adopt"}
 
 
 class Context(Struct, frozen=True):
@@ -188,6 +190,7 @@ def _answer(entry: Reader, context: Context) -> actions.Answer:
         reason=table.maybe("reason", keys.text),
         delay_ns=table.take("delay_s", keys.seconds, 0),
         effect=table.take("effect", keys.flag, True),
+        retry_after_ns=table.maybe("retry_after_s", keys.seconds),
     )
     if answer.instrument and answer.venue and not _at_venue(answer.instrument, answer.venue):
         table.note("instrument", f'must be an instrument of the venue "{answer.venue}"')
@@ -248,7 +251,11 @@ def _operator(entry: Reader, context: Context) -> actions.Operator:
         subject=subject,
         order=table.maybe("order", _order_name),
         cum=table.maybe("cum", keys.not_negative),
+        qty=table.maybe("qty", keys.positive),
     )
+    for name, command in _ONLY_WITH.items():
+        if name in table and operator.command not in ("", command):
+            table.note(name, f"must stand with `{command}`, and with no other command")
     table.done()
     return operator
 

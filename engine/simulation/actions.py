@@ -60,7 +60,10 @@ class Report(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A canned answer to the next matching requests; `count` 0 is all of them."""
+    """A canned answer to the next matching requests; `count` 0 is all of them.
+
+    `retry_after_ns` is what a refusal of a create or cancel states, from its arrival.
+    """
 
     venue: str
     on: str
@@ -75,6 +78,7 @@ class Answer(Struct, frozen=True):
     reason: str | None = None
     delay_ns: int = 0
     effect: bool = True
+    retry_after_ns: int | None = None
 
 
 class Close(Struct, frozen=True):
@@ -88,12 +92,16 @@ class Close(Struct, frozen=True):
 
 
 class Operator(Struct, frozen=True):
-    """An operator's command. `subject` has what else it says, as text; `order` is "v:s#n" or n."""
+    """An operator's command. `subject` has what else it says, as text; `order` is "v:s#n" or n.
+
+    `qty` is the size in base units that a person says is held.
+    """
 
     command: str
     subject: dict[str, str] = {}
     order: str | int | None = None
     cum: Decimal | None = None
+    qty: Decimal | None = None
 
 
 class External(Struct, frozen=True):

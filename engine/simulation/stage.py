@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from machines.order_model import Order
 
 #: What an operator's command may be about, the first that is named counts.
-_TARGETS = ("pair", "position", "instrument", "id")
+_TARGETS = ("venue", "pair", "position", "instrument", "id")
 SIDES = {"buy": BUY, "sell": SELL}
 
 
@@ -127,6 +127,7 @@ class Stage:
             reason=action.reason or "",
             hold_ns=action.delay_ns,
             effect=action.effect,
+            retry_ns=action.retry_after_ns,
         )
 
     def close(self, action: actions.Close) -> None:
@@ -155,7 +156,7 @@ class Stage:
             cum = to_units(action.cum, instrument)
         by = subject.get("by", "operator")
         world.process.fact(
-            OperatorCommanded(world.kernel.now, action.command, target, number, cum, by)
+            OperatorCommanded(world.kernel.now, action.command, target, number, cum, by, action.qty)
         )
 
     def _order_named(self, action: actions.Operator, target: str) -> Order | None:

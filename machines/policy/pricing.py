@@ -9,7 +9,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from machines.types import BUY
 
 TEN_THOUSAND = Decimal(10_000)
-#: Break-even is tried only within this many ticks of the far touch.
+#: Break-even is tried only within this many ticks short of the far touch, and goes no further
+#: beyond it: what lies past the touch is not what the market pays, it is given away (close.md 3).
 EXECUTABLE_WITHIN_TICKS = 2
 
 
@@ -114,6 +115,13 @@ def is_executable(side: int, price: int, bid: int, ask: int) -> bool:
     return price <= bid + EXECUTABLE_WITHIN_TICKS
 
 
+def near_touch(side: int, price: int, bid: int, ask: int) -> int:
+    """The price, or two ticks beyond the far touch where it lies further on the losing side."""
+    if side == BUY:
+        return min(price, ask + EXECUTABLE_WITHIN_TICKS)
+    return max(price, bid - EXECUTABLE_WITHIN_TICKS)
+
+
 def market_bound_bps(attempt: int, first: Decimal, widen: Decimal, absolute: Decimal) -> Decimal:
     """Slippage bound of market attempt number `attempt` (from 1)."""
     return min(first + widen * (attempt - 1), absolute)
@@ -151,6 +159,22 @@ def break_even_from_entries(
     fee = own_fee_bps / TEN_THOUSAND
     per_base = realised / rest_base
     price = (entry + per_base) / (1 + fee) if side == BUY else (entry - per_base) / (1 - fee)
+    return price if price > 0 else None
+
+
+def break_even_inverse(
+    side: int, entry: Decimal, rest_value: Decimal, own_fee_bps: Decimal, realised: Decimal
+) -> Decimal | None:
+    """As `break_even_from_entries` for an inverse contract, None if there is none above zero.
+
+    `rest_value` is the quote value of the contracts still to be closed, which is what they are
+    worth at any price; in base units they are rest_value / p. For a buy, with everything valued at
+    p: realised + rest_value * (1 - p / entry) - rest_value * f = 0.
+    """
+    if rest_value <= 0:
+        return None
+    share = realised / rest_value - own_fee_bps / TEN_THOUSAND
+    price = entry * (1 + share if side == BUY else 1 - share)
     return price if price > 0 else None
 
 

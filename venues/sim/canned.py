@@ -4,9 +4,12 @@ With `effect` the venue's own books change as the answer says; without it the re
 and the answer is all there is. This module must not select answers; it gets the one that applies.
 """
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from machines.messages import (
+    CallLost,
     CancelRefused,
     OrderMissing,
     OrderRefused,
@@ -19,7 +22,7 @@ from venues.sim.intake import Intake
 from venues.sim.link import Link, Reply
 from venues.sim.orders import SimOrder
 from venues.sim.rules import Answer
-from venues.sim.words import normal_status
+from venues.sim.words import UNMAPPED, normal_status
 
 
 def is_scripted(answer: Answer | None) -> bool:
@@ -38,6 +41,12 @@ def _ending(answer: Answer, default: str) -> tuple[str, str, str]:
     status, named = normal_status(answer.status or default)
     text = answer.text or (answer.status if answer.status and answer.status != status else "")
     return status, answer.reason or named, text or ""
+
+
+def _lost(answer: Answer, at: int, number: int, call: Literal["place", "cancel"]) -> CallLost:
+    """Return the end of a call whose refusal leaves in doubt what became of the order."""
+    code = answer.text if answer.cause == UNMAPPED else ""
+    return CallLost(at, number, call, answer.cause, code)
 
 
 class Canned:
@@ -70,15 +79,19 @@ class Canned:
             self._accept(order, answer, reply)
 
     def _refuse(self, order: SimOrder, answer: Answer, reply: Reply) -> None:
+        """Refuse a create, in words that may leave it in doubt."""
         reason = answer.reason or "UNRECOGNISED"
         text = answer.text or "rejected"
         if answer.effect:
             order.arrived = True
-            self._exchange.refuse(order, reason, reply, text)
-            return
+            self._exchange.book_refusal(order, reason, text)
         at = reply.at()
-        if at is not None:
-            self._link.deliver(OrderRefused(at, order.number, reason, text))
+        if at is None:
+            return
+        if answer.cause:
+            self._link.deliver(_lost(answer, at, order.number, "place"))
+        else:
+            self._link.deliver(OrderRefused(at, order.number, reason, text, answer.retry_at(at)))
 
     def _pretend(self, order: SimOrder, answer: Answer, reply: Reply, now: int) -> None:
         """Acknowledge an order that the venue does not have."""
@@ -165,10 +178,7 @@ class Canned:
         """Answer a cancel as scripted."""
         dead = answer.effect and (order is None or not order.alive)
         if answer.outcome in ("reject", "not_found") or dead:
-            at = reply.at()
-            if at is not None:
-                reason = answer.reason or "UNKNOWN_ORDER"
-                self._link.deliver(CancelRefused(at, number, reason, answer.text))
+            self._refuse_cancel(number, answer, reply)
             return
         status, reason, text = _ending(answer, "CANCELED")
         cum = answer.cum
@@ -187,6 +197,17 @@ class Canned:
         if ended and order is not None and self._exchange.profile.traits.echo_cancel:
             self._exchange.reports.say_state(order)
 
+    def _refuse_cancel(self, number: int, answer: Answer, reply: Reply) -> None:
+        at = reply.at()
+        if at is None:
+            return
+        if answer.cause and answer.outcome == "reject":
+            self._link.deliver(_lost(answer, at, number, "cancel"))
+            return
+        # Where the outcome itself says what is meant, words in no table add nothing.
+        reason = "UNKNOWN_ORDER" if answer.cause or not answer.reason else answer.reason
+        self._link.deliver(CancelRefused(at, number, reason, answer.text, answer.retry_at(at)))
+
     def _grow(self, order: SimOrder, answer: Answer) -> None:
         """Fill quietly up to the cumulative that an answer states."""
         if answer.cum is not None and answer.cum > order.cum:
@@ -202,8 +223,9 @@ class Canned:
         now: int,
         sent_at: int,
     ) -> OrderReported | OrderMissing | QueryFailed:
-        """Return the scripted answer to a query."""
-        if answer.outcome == "not_found":
+        """Return the scripted answer to a query; a refusal by the right code is a not-found."""
+        missing = self._exchange.profile.dialect.missing
+        if answer.outcome == "not_found" or (answer.outcome == "reject" and answer.text in missing):
             return OrderMissing(at, number, sent_at, self._exchange.capabilities.lookup)
         if answer.outcome == "reject":
             return QueryFailed(at, number, sent_at, answer.text or "rejected")

@@ -7,7 +7,6 @@ commands, request delays or fault kinds; it judges and reports what has arrived,
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
 
 from msgspec.structs import replace
 
@@ -24,10 +23,9 @@ from venues.sim.account import Account, Holding
 from venues.sim.judge import fill_room
 from venues.sim.link import Link, Reply
 from venues.sim.matching import Book
-from venues.sim.orders import ALIVE, ForeignOrder, SimOrder, SimTrade
+from venues.sim.orders import ALIVE, ForeignOrder, Origin, SimOrder, SimTrade
 from venues.sim.reports import Reports
 
-Origin = Literal["own", "liquidation", "adl", "settlement", "manual"]
 #: Modes in which nothing fills.
 _UNMATCHED = ("halted", "maintenance")
 
@@ -79,18 +77,22 @@ class Exchange:
         if not self.lean:
             self.mark(order)
 
-    def refuse(self, order: SimOrder, reason: str, reply: Reply, text: str | None = None) -> None:
+    def refuse(self, order: SimOrder, reason: str, reply: Reply) -> None:
         """Refuse a create by its answer."""
+        self.book_refusal(order, reason, self.reports.word(reason))
+        at = reply.at()
+        if at is not None:
+            self._link.deliver(OrderRefused(at, order.number, reason, order.text))
+
+    def book_refusal(self, order: SimOrder, reason: str, text: str) -> None:
+        """Note that a create was refused, without saying so."""
         order.state = "REJECTED"
         order.reason = reason
-        order.text = self.reports.word(reason) if text is None else text
+        order.text = text
         order.ended_at = self._scheduler.now
         self.mark(order)
         if self.profile.traits.keeps_refused and not self.lean:
             self.orders[order.number] = order
-        at = reply.at()
-        if at is not None:
-            self._link.deliver(OrderRefused(at, order.number, reason, order.text))
 
     # ------------------------------------------------------------ fills and ends
 
@@ -149,7 +151,7 @@ class Exchange:
         qty: int,
         fee: Decimal,
         maker: bool,
-        origin: str,
+        origin: Origin,
     ) -> SimTrade:
         self.trade_count += 1
         done = SimTrade(

@@ -5,6 +5,7 @@ reports read them. This module must not decide anything.
 """
 
 from decimal import Decimal
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -13,6 +14,8 @@ from machines.messages import Place
 #: States in which an order may still fill at the venue.
 ALIVE = frozenset({"PENDING", "OPEN", "PARTIALLY_FILLED"})
 RESTING = frozenset({"OPEN", "PARTIALLY_FILLED"})
+#: By what a position changed; all but `own` without an order of this engine.
+Origin = Literal["own", "liquidation", "adl", "settlement", "manual"]
 
 
 class SimOrder(Struct, eq=False):
@@ -86,7 +89,7 @@ class SimTrade(Struct):
     qty: int
     fee: Decimal
     maker: bool
-    origin: str = "own"
+    origin: Origin = "own"
 
 
 class ForeignOrder(Struct):

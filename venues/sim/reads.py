@@ -133,7 +133,11 @@ class Reader:
         return tuple(rows)
 
     def _trades(self, index: int, now: int, lag_ns: int) -> tuple[tuple[TradeRow, ...], bool]:
-        """Return own trades that are new or within the overlap, and whether these are all."""
+        """Return the trades that are new or within the overlap, and whether these are all.
+
+        They are those of own orders, and what the venue did to the account by itself; other
+        people's are not told.
+        """
         rows: list[TradeRow] = []
         position = first = self._shown.get(index, 0)
         trades = self._exchange.trades
@@ -144,7 +148,7 @@ class Reader:
             trade = trades[number]
             if lag_ns and trade.at > now - lag_ns:
                 break
-            if trade.instrument == index and trade.order:
+            if trade.instrument == index and trade.origin != "manual":
                 if len(rows) == TRADES_MAX:
                     complete = False
                     break
@@ -158,6 +162,7 @@ class Reader:
                         trade.qty,
                         trade.fee,
                         trade.maker,
+                        trade.origin,
                     )
                 )
             position = max(position, number + 1)

@@ -128,7 +128,7 @@ class Reports:
 
     def word(self, reason: str) -> str:
         """Return the venue's own text for a normalised reason, if it has one."""
-        return self._profile.words.get(reason, "")
+        return self._profile.dialect.says.get(reason, "")
 
     def acknowledge(self, order: SimOrder, reply: Reply) -> None:
         """Answer a create with the state of the order; the answer names no fills."""

@@ -18,7 +18,11 @@ OUTCOMES = ("accept", "reject", "timeout", "error", "not_found", "rest", "end")
 
 
 class Answer(Struct):
-    """One canned answer, normalised: units, nanoseconds, a closed reason beside the raw text."""
+    """One canned answer, normalised: units, nanoseconds, a closed reason beside the raw text.
+
+    `cause`: as a refusal it leaves the order in doubt. `retry_ns` is the time that a refusal states
+    until the venue takes orders again, None where it states none.
+    """
 
     selector: Selector
     outcome: str = "accept"
@@ -28,6 +32,12 @@ class Answer(Struct):
     text: str = ""
     hold_ns: int = 0
     effect: bool = True
+    cause: str = ""
+    retry_ns: int | None = None
+
+    def retry_at(self, at: int) -> int:
+        """Return when orders are taken again, told by a refusal that arrives at `at`; 0 if not."""
+        return 0 if self.retry_ns is None else at + self.retry_ns
 
     @property
     def only_delays(self) -> bool:

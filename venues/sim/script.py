@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from machines.messages import FillReported, OrderReported
 from machines.types import TERMINAL
-from venues.sim.exchange import Origin
 from venues.sim.judge import MODES
-from venues.sim.orders import ALIVE, RESTING, ForeignOrder, SimOrder, SimTrade
+from venues.sim.orders import ALIVE, RESTING, ForeignOrder, Origin, SimOrder, SimTrade
 from venues.sim.rules import OUTCOMES, Answer
 from venues.sim.selection import Selector, expand
 from venues.sim.words import normal_reason, normal_status
@@ -266,27 +265,33 @@ class Script:
         reason: str = "",
         hold_ns: int = 0,
         effect: bool = True,
+        retry_ns: int | None = None,
     ) -> None:
         """Answer the next matching requests as scripted: one by default, all with `count` 0.
 
-        With `for_ns` it is all of them until then, whatever the count.
-        `reason` is a normalised one or a venue's own text, `code` a venue's own code.
+        With `for_ns` it is all of them until then, whatever the count. `reason` is a normalised one
+        or a venue's own text, `code` this venue's own code; a refusal whose words are in no table
+        loses the call. `retry_ns` is the time that a refusal of a create or cancel states, from its
+        arrival.
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome: {outcome!r} is unknown; allowed: {', '.join(OUTCOMES)}")
         until = None if for_ns is None else self._venue.now + for_ns
         limit = count if until is None else None
         selector = Selector(expand(on), instrument, nth, limit, until)
+        meaning, cause = self._venue.profile.dialect.verdict(reason, code)
         self._venue.rules.add_answer(
             Answer(
                 selector,
                 outcome,
                 cum,
                 status,
-                normal_reason(reason or code),
+                meaning,
                 code or reason,
                 hold_ns,
                 effect,
+                cause,
+                retry_ns,
             )
         )
         self._venue.review_path()

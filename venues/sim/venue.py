@@ -18,13 +18,10 @@ from machines.messages import (
     Connect,
     OrderReported,
     Place,
-    QueryFailed,
     QueryOrder,
+    ReadMode,
     ReadRules,
     ReadTruth,
-    RulesRead,
-    TruthFailed,
-    TruthRead,
 )
 from machines.types import MS, Instrument, VenueSettings
 from venues.port import ARRIVE, MARKET, Scheduler, Sink
@@ -37,7 +34,8 @@ from venues.sim.intake import Intake
 from venues.sim.latency import Latency
 from venues.sim.link import Link, Reply
 from venues.sim.orders import SimOrder, SimTrade, order_of
-from venues.sim.reads import PLAIN_READ, Reader, TruthFates, text_of
+from venues.sim.questions import Questions
+from venues.sim.reads import Reader, text_of
 from venues.sim.rules import PLAIN, Fate, Rules
 from venues.sim.script import Script
 from venues.sim.state import export_state, import_state
@@ -82,6 +80,9 @@ class SimVenue:
         self._sink = sink
         self._request = latency.request
         self._canned = Canned(self.exchange, self.intake, self.link)
+        questions = Questions(
+            self.exchange, self.reader, self._canned, self.rules, self.link, scheduler
+        )
         self._draws = draws
         self._fault_draws: dict[str, Draws] = {}
         self._lean = lean
@@ -91,9 +92,10 @@ class SimVenue:
         self.tops = Tops(self._books, scheduler, sink, latency.public, self.link, self.rules)
         self._handlers: dict[type, Callable[[Any], None]] = {
             Cancel: self._cancel,
-            QueryOrder: self._query,
-            ReadTruth: self._read_truth,
-            ReadRules: self._read_rules,
+            QueryOrder: questions.query,
+            ReadTruth: questions.truth,
+            ReadRules: questions.rules,
+            ReadMode: questions.mode,
             Connect: self._connect,
             CancelForeign: self._cancel_foreign,
         }
@@ -238,53 +240,6 @@ class SimVenue:
         for order in tuple(self._books[command.instrument].resting):
             if text_of(order) == command.text_id:
                 self.exchange.end(order, "CANCELED", "CANCELED")
-
-    # ------------------------------------------------------------ reads
-
-    def _query(self, sent: tuple[QueryOrder, int]) -> None:
-        command, sent_at = sent
-        number = command.order
-        fate = self.rules.request("query", command.instrument)
-        if fate.mute:
-            return
-        at = self.link.response_at(fate.hold_ns)
-        now = self._scheduler.now
-        if fate.cause:
-            self.link.deliver(QueryFailed(at, number, sent_at, fate.cause))
-        elif fate.answer is not None and is_scripted(fate.answer):
-            order = self.exchange.orders.get(number)
-            self.link.deliver(self._canned.query(number, order, fate.answer, at, now, sent_at))
-        else:
-            self.link.deliver(self.reader.query(number, now, sent_at, at, fate.lag_ns))
-
-    def _read_truth(self, sent: tuple[ReadTruth, int]) -> None:
-        command, sent_at = sent
-        scope = command.scope
-        if self.rules.quiet:
-            fates = PLAIN_READ
-        else:
-            request = self.rules.request
-            fates = TruthFates(
-                request("positions", scope), request("open_orders", scope), request("fills", scope)
-            )
-        if fates.mute:
-            return
-        at = self.link.response_at(fates.hold_ns)
-        name = self.settings.name
-        cause = fates.failure(scope)
-        if cause:
-            self.link.deliver(TruthFailed(at, sent_at, name, scope, cause))
-            return
-        now = self._scheduler.now
-        rows = self.reader.truth(scope, now, fates)
-        self.link.deliver(TruthRead(at, sent_at, now, name, scope, rows))
-
-    def _read_rules(self, sent: tuple[ReadRules, int]) -> None:
-        index = sent[0].instrument
-        fate = self.rules.request("rules", index)
-        if not (fate.mute or fate.cause):
-            at = self.link.response_at(fate.hold_ns)
-            self.link.deliver(RulesRead(at, index, self.exchange.instruments[index]))
 
     def _connect(self, sent: tuple[Connect, int]) -> None:
         self.reader.forget_shown()
