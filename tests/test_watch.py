@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -30,31 +30,32 @@ from machines.messages import (
     TruthRead,
 )
 from machines.table import Out
-from machines.types import BUY, MS, NS, SELL
+from machines.types import BUY, MS, NS, SELL, Capabilities, VenueSettings
 from tests.rows import TEN, instrument
-from venues.sim.orders import SimOrder, SimTrade, order_of
+from venues.sim.orders import Origin, SimOrder, SimTrade, order_of
 
-Kind = Literal["manual", "liquidation"]
+SHOWN = VenueSettings("b", Capabilities())
+HIDDEN = VenueSettings("b", Capabilities(position="unavailable"))
 NOTHING = CloseRequested(0, "x", "MANUAL")
 
 
 def watch(held: int = -TEN) -> Watch:
     """A watch over one position, short ten unless said otherwise, which is being closed."""
-    made = Watch([instrument(0, "b")], {"x": (0,)})
+    made = Watch([instrument(0, "b")], {"x": (0,)}, {0: SHOWN})
     made.declare(0, held)
     made.closing("x")
     return made
 
 
-def trade(made: Watch, at: int, change: int, order: int = 0, kind: str = "manual") -> None:
+def trade(made: Watch, at: int, change: int, order: int = 0, kind: Origin = "manual") -> None:
     """The venue books a trade, of one of our orders or of somebody else."""
     side = BUY if change > 0 else SELL
-    origin = "own" if order else kind
+    origin: Origin = "own" if order else kind
     done = SimTrade(at, 0, order, f"t{at}", side, 10_000, abs(change), Decimal(0), False, origin)
     made.traded([done])
 
 
-def fill(at: int, change: int, order: int = 0, kind: Kind = "manual") -> FillReported:
+def fill(at: int, change: int, order: int = 0, kind: Origin = "manual") -> FillReported:
     """The news of a trade of `trade` at the same time."""
     side = BUY if change > 0 else SELL
     zero = Decimal(0)
@@ -102,10 +103,10 @@ def objects(made: Watch, at: int, qty: int, side: int = BUY) -> bool:
 
 
 def test_a_strangers_trade_that_is_told_twice_counts_once() -> None:
-    for qty, is_wrong in ((TEN + 301, True), (TEN + 300, False)):
+    for qty, is_wrong in ((701, True), (700, False)):
         made = watch()
-        trade(made, NS, -300)
-        tell(made, fill(NS, -300), fill(NS, -300))
+        trade(made, NS, 300)
+        tell(made, fill(NS, 300), fill(NS, 300))
         assert objects(made, 2 * NS, qty) is is_wrong
 
 
@@ -150,6 +151,16 @@ def test_what_two_reads_show_is_ours_to_close_once_an_operator_has_adopted_it(
     trade(made, NS, -300)
     tell(made, *facts)
     assert objects(made, 20 * NS, 1300) is is_wrong
+
+
+def test_where_no_position_is_shown_an_operator_adopts_what_was_announced() -> None:
+    for settings, is_wrong in ((HIDDEN, False), (SHOWN, True)):
+        made = Watch([instrument(0, "b")], {"x": (0,)}, {0: settings})
+        made.declare(0, -TEN)
+        made.closing("x")
+        trade(made, NS, -300)
+        tell(made, fill(NS, -300), ADOPT)
+        assert objects(made, 6 * NS, 1300) is is_wrong
 
 
 def test_what_an_operator_says_is_held_needs_no_read() -> None:
@@ -272,7 +283,7 @@ def test_a_read_between_two_trades_shows_the_first_alone() -> None:
 
 
 def test_a_position_that_the_engine_was_never_told_of_is_shown_by_a_read() -> None:
-    made = Watch([instrument(0, "b")], {"x": (0,)})
+    made = Watch([instrument(0, "b")], {"x": (0,)}, {0: SHOWN})
     made.declare(0, 0, -TEN)
     assert made.told.known[0] == 0
     tell(made, read(NS, -TEN))
@@ -293,15 +304,38 @@ def test_what_somebody_added_is_forgotten_with_the_evidence_of_it() -> None:
     trade(made, NS, -300)
     tell(made, read(2 * NS, -1300))
     made.slept(2 * NS, died=True)
-    assert (made.told.known[0], made.told.unowned[0]) == (-TEN, 0)
+    assert (made.told.known[0], made.told.unowned(0)) == (-TEN, 0)
 
 
-def test_what_somebody_added_is_never_more_than_is_held() -> None:
+def test_a_trade_that_is_told_later_tells_whose_doing_a_position_was() -> None:
+    ours: dict[Origin, int] = {"liquidation": -400, "manual": -TEN}
+    for kind, left in ours.items():
+        made = watch()
+        trade(made, 2 * NS, 600, kind=kind)
+        tell(made, read(3 * NS, -400))
+        assert made.told.ours[0] == -TEN
+        for at in (4 * NS, 5 * NS):
+            row = TradeRow(0, f"t{2 * NS}", 2 * NS, BUY, 10_000, 600, Decimal(0), False, kind)
+            tell(made, read(at, -400, row))
+            assert (made.told.known[0], made.told.ours[0]) == (-400, left)
+
+
+def test_a_position_that_is_all_taken_is_nobodys_once_the_trade_is_listed() -> None:
     made = watch()
-    send(made, 0, 1, BUY, TEN)
-    trade(made, NS, -300)
-    tell(made, read(2 * NS, -1300), replace(fill(3 * NS, 1200, order=1), at=3 * NS))
-    assert (made.told.known[0], made.told.unowned[0]) == (-100, 100)
+    send(made, 0, 1, BUY, 300)
+    trade(made, NS, 600)
+    trade(made, 2 * NS, 400, kind="liquidation")
+    row = TradeRow(0, f"t{2 * NS}", 2 * NS, BUY, 10_000, 400, Decimal(0), False, "liquidation")
+    tell(made, read(3 * NS, 0), read(4 * NS, 0, row))
+    assert made.told.ours[0] == 0
+
+
+def test_what_the_venue_took_is_ours_again_with_the_evidence_of_it() -> None:
+    made = watch()
+    trade(made, NS, 600, kind="liquidation")
+    tell(made, fill(NS, 600, kind="liquidation"))
+    made.slept(NS, died=True)
+    assert made.told.owned(0) == -TEN
 
 
 def test_a_position_that_somebody_turned_over_is_all_his() -> None:
@@ -334,7 +368,11 @@ def test_what_the_venue_itself_did_and_named_is_heeded_by_an_order_at_once() -> 
 
 
 def test_what_a_stranger_did_is_looked_at_first_and_so_is_what_no_trade_names() -> None:
-    for kind, fact in (("manual", fill(2 * NS, 600)), ("liquidation", read(2 * NS, -400))):
+    cases: tuple[tuple[Origin, Fact], ...] = (
+        ("manual", fill(2 * NS, 600)),
+        ("liquidation", read(2 * NS, -400)),
+    )
+    for kind, fact in cases:
         made = watch()
         trade(made, 2 * NS, 600, kind=kind)
         tell(made, fact)
@@ -363,13 +401,68 @@ def test_nothing_is_placed_beside_what_somebody_added_until_it_is_adopted() -> N
     assert objects(made, 60 * NS, 500)
 
 
-def test_what_somebody_added_and_took_away_again_keeps_nobody_from_closing_the_rest() -> None:
+@pytest.mark.parametrize("told", [read(2 * NS, -1300), fill(NS, -300)], ids=["read", "message"])
+def test_what_somebody_added_and_took_away_again_keeps_nobody_from_closing_the_rest(
+    told: Fact,
+) -> None:
     made = watch()
     trade(made, NS, -300)
-    tell(made, read(2 * NS, -1300))
+    tell(made, told)
+    assert made.told.unowned(0) == 300
     trade(made, 3 * NS, 300)
     tell(made, fill(3 * NS, 300))
     assert not objects(made, 60 * NS, TEN)
+
+
+def test_what_is_left_after_strangers_turned_it_over_and_back_is_ours() -> None:
+    made = watch()
+    trade(made, NS, 1300)
+    tell(made, read(2 * NS, 300))
+    assert made.told.owned(0) == 0
+    trade(made, 3 * NS, -700)
+    tell(made, read(4 * NS, -400))
+    assert not objects(made, 60 * NS, 400)
+
+
+def test_what_strangers_did_that_cancels_itself_out_is_nothing_to_heed() -> None:
+    made = watch()
+    trade(made, NS, -300)
+    trade(made, 2 * NS, 300)
+    tell(made, read(3 * NS, -TEN))
+    assert not made.told.courses[0].unshown()
+    assert not objects(made, 3 * NS, TEN)
+
+
+def test_a_read_that_agrees_with_what_is_known_shows_nothing() -> None:
+    made = watch()
+    send(made, 0, 1, BUY, 200)
+    trade(made, NS, 200, order=1)
+    trade(made, 2 * NS, -200)
+    tell(made, read(3 * NS, -TEN))
+    assert len(made.told.courses[0].unshown()) == 1
+    tell(made, replace(fill(NS, 200, order=1), at=4 * NS), read(5 * NS, -TEN))
+    assert made.told.unowned(0) == 200
+
+
+def test_what_is_flat_is_nobodys_and_what_comes_after_is_a_strangers() -> None:
+    made = watch()
+    send(made, 0, 1, BUY, TEN)
+    trade(made, NS, 600)
+    tell(made, read(2 * NS, -400))
+    trade(made, 3 * NS, 400, order=1)
+    tell(made, fill(3 * NS, 400, order=1))
+    trade(made, 4 * NS, -500)
+    tell(made, read(5 * NS, -500))
+    assert made.told.unowned(0) == 500
+
+
+def test_what_the_venue_took_is_not_ours_again_when_a_stranger_adds_as_much() -> None:
+    made = watch()
+    trade(made, NS, 600, kind="liquidation")
+    tell(made, fill(NS, 600, kind="liquidation"))
+    trade(made, 2 * NS, -600)
+    tell(made, read(3 * NS, -TEN))
+    assert (made.told.owned(0), made.told.unowned(0)) == (-400, 600)
 
 
 # ---------------------------------------------------------------- orders that live at the venue
@@ -692,7 +785,7 @@ def test_a_fill_of_our_own_opens_the_question_anew() -> None:
 
 
 def test_a_read_of_another_venue_is_no_question() -> None:
-    made = Watch([instrument(0, "b"), instrument(1, "a"), instrument(2, "b")], {})
+    made = Watch([instrument(0, "b"), instrument(1, "a"), instrument(2, "b")], {}, {})
     made.left(NS, ReadTruth(NS, "a", -1))
     assert made.sent.asked_at == [-1, NS, -1]
     made.left(2 * NS, ReadTruth(2 * NS, "b", 0))
@@ -702,7 +795,15 @@ def test_a_read_of_another_venue_is_no_question() -> None:
 
 
 def test_a_question_without_a_usable_answer_is_open_longer() -> None:
-    for answer, is_wrong in ((read(LATER - NS, None), False), (read(LATER - NS, -400), True)):
+    whole = read(LATER - NS, -400)
+    (row,) = whole.rows
+    answers = (
+        (read(LATER - NS, None), False),
+        (replace(whole, rows=(replace(row, orders_complete=False),)), False),
+        (replace(whole, rows=(replace(row, trades_complete=False),)), False),
+        (whole, True),
+    )
+    for answer, is_wrong in answers:
         made = watch()
         trade(made, 2 * NS, 600)
         tell(made, evidence("message"))

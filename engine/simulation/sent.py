@@ -34,12 +34,13 @@ class Sent:
         if command.qty > abs(owned) or owned * command.side >= 0:
             text = f"{key}: order of {command.qty} units with {owned} known to be held"
             self.found.note("I6", text, self.found.order_larger)
-        if self.told.unowned[index] and not self.told.is_adopted(index):
-            text = f"{self.told.unowned[index]} units that somebody else added and nobody adopted"
-            self.found.note("I6", f"{key}: order beside {text}")
+        unowned = self.told.unowned(index)
+        if unowned:
+            text = f"{key}: order beside {unowned} units that a stranger added and nobody adopted"
+            self.found.note("I6", text)
         for change in self.told.courses[index].open_at(self.found.now):
-            # What the venue did and named is known whole; anybody else's doing is to be looked at.
-            known = (change.named and not change.stranger) or self.told.is_adopted(index)
+            # What the venue did and named is known whole; a stranger's doing is to be looked at.
+            known = change.is_venues or self.told.is_adopted(index)
             if change.shown_at is not None and not known:
                 self.found.note("I6", f"{key}: order just after somebody else's trade was shown")
 

@@ -21,11 +21,10 @@ class Change:
     """A change of position that the engine did not order, by the venue itself or by a `stranger`.
 
     `place` is its place in the course, `shown_at` when the first evidence of it reached the engine,
-    None before; `named` says that a trade was shown, not only a position that has it in; `unowned`
-    is what it added to the position that is not ours to close.
+    None before; `named` says that a trade was shown, not only a position that has it in.
     """
 
-    __slots__ = ("at", "named", "place", "qty", "shown_at", "stranger", "trade", "unowned")
+    __slots__ = ("at", "named", "place", "qty", "shown_at", "stranger", "trade")
 
     def __init__(self, at: int, qty: int, trade: str, place: int, *, stranger: bool) -> None:
         self.at = at
@@ -35,7 +34,11 @@ class Change:
         self.place = place
         self.shown_at: int | None = None
         self.named = False
-        self.unowned = 0
+
+    @property
+    def is_venues(self) -> bool:
+        """Whether it is known to be the venue's own doing: it lasts, and needs nobody's word."""
+        return self.named and not self.stranger
 
     def is_due(self, now: int) -> bool:
         """Whether the engine must have heeded it by now."""
@@ -46,16 +49,17 @@ class Course:
     """One position over time: `steps` are (since when, signed units), oldest first.
 
     `own` is the sum of our own trades, `fresh` the changes that had not to be heeded when last
-    looked at.
+    looked at, `by_trade` all that a trade can name.
     """
 
-    __slots__ = ("changes", "fresh", "own", "qty", "steps")
+    __slots__ = ("by_trade", "changes", "fresh", "own", "qty", "steps")
 
     def __init__(self, at: int, qty: int) -> None:
         self.qty = qty
         self.steps = [(at, qty)]
         self.own = 0
         self.changes: list[Change] = []
+        self.by_trade: dict[str, Change] = {}
         self.fresh: list[Change] = []
 
     def _move(self, at: int, change: int) -> None:
@@ -72,6 +76,7 @@ class Course:
         self._move(at, change)
         found = Change(at, change, trade, len(self.steps) - 1, stranger=stranger)
         self.changes.append(found)
+        self.by_trade[trade] = found
         self.fresh.append(found)
 
     # ------------------------------------------------------------ evidence
@@ -79,10 +84,6 @@ class Course:
     def unshown(self) -> list[Change]:
         """The changes of which nothing has reached the engine."""
         return [each for each in self.fresh if each.shown_at is None]
-
-    def shown_by_trade(self, trade: str) -> list[Change]:
-        """The changes that the news of this trade shows for the first time."""
-        return [each for each in self.fresh if each.trade == trade and each.shown_at is None]
 
     def shown_by_position(self, qty: int, taken_at: int) -> list[Change]:
         """The changes that a position read shows for the first time.

@@ -6,11 +6,11 @@ the venue's tape gives. It must not ask the engine, nor judge what it made of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from engine.simulation.tape import Change, Course
+from engine.simulation.tape import REACTION_NS, Change, Course
 from machines.messages import (
     Fact,
     FillReported,
@@ -29,29 +29,37 @@ ENDS = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
 
 
 class Told:
-    """The engine's knowledge as the facts amount to it, by instrument; `pairs` are their legs.
+    """The engine's knowledge as the facts amount to it, by instrument.
 
-    `known` is the position: declared, our fills, and what was shown of others' doing. `unowned` is
-    the part of it that only reads have shown to be there: nobody has adopted it, so it is not ours
-    to close.
+    `pairs` are their legs, `hidden` those whose venue shows no positions.
+
+    `known` is the position: declared, our fills, and what was shown of others' doing. `ours` is
+    what it would be without strangers, but for what an operator has adopted: nothing beyond it is
+    ours to close.
     """
 
-    def __init__(self, instruments: list[Instrument], pairs: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        instruments: list[Instrument],
+        pairs: Mapping[str, tuple[int, ...]],
+        hidden: Collection[int] = (),
+    ) -> None:
         indices = range(len(instruments))
         self.instruments = instruments
         self.pairs = pairs
+        self.hidden = hidden
         self.courses = [Course(0, 0) for _ in indices]
         #: Instruments that somebody else has traded.
         self.shared: set[int] = set()
         self.known = [0 for _ in indices]
-        self.unowned = [0 for _ in indices]
+        self.ours = [0 for _ in indices]
         #: The sum of our own fills that were told.
         self.filled = [0 for _ in indices]
         #: When a fill or somebody else's doing was last learnt of.
         self.news_at = [-1 for _ in indices]
         #: When the newest read of each instrument was asked; an older one that comes late is void.
         self.asked_at = [-1 for _ in indices]
-        #: The same of the newest read that says what is held.
+        #: The same of the newest read that was whole.
         self.usable_at = [-1 for _ in indices]
         #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
         self.dead: set[int] = set()
@@ -71,7 +79,7 @@ class Told:
 
     def declare(self, index: int, known: int, held: int, at: int) -> None:
         """The engine starts with `known` of what the venue holds."""
-        self.known[index] = known
+        self.known[index] = self.ours[index] = known
         self.courses[index] = course = Course(at, known)
         if held != known:
             self.shared.add(index)
@@ -107,9 +115,15 @@ class Told:
         return index in self._adopting
 
     def owned(self, index: int) -> int:
-        """The position that orders may close: what is known, without what nobody has adopted."""
-        known, unowned = self.known[index], self.unowned[index]
-        return known - unowned if known > 0 else known + unowned
+        """The position that orders may close: what is known to be held, as far as it is ours."""
+        known, ours = self.known[index], self.ours[index]
+        if known * ours <= 0:
+            return 0
+        return known if abs(known) < abs(ours) else ours
+
+    def unowned(self, index: int) -> int:
+        """Units known to be held that are not ours: strangers added them, nobody adopted them."""
+        return abs(self.known[index]) - abs(self.owned(index))
 
     def untold(self, index: int) -> int:
         """Our own fills that the engine has not been told of."""
@@ -120,10 +134,9 @@ class Told:
         for index, course in enumerate(self.courses):
             for change in course.open_at(now):
                 if change.shown_at is not None:
+                    self._know(index, -change.qty, ours=change.is_venues)
                     change.shown_at = None
                     change.named = False
-                    self.unowned[index] = max(0, self.unowned[index] - change.unowned)
-                    self._know(index, -change.qty)
 
     def paused(self, now: int) -> None:
         """The process sleeps: it cannot heed what it was shown just now before it wakes."""
@@ -139,8 +152,7 @@ class Told:
         if fact.order:
             self._trade(fact.order, fact.trade, fact.qty, fact.cum or 0, fact.at)
             return
-        for change in self.courses[index].shown_by_trade(fact.trade):
-            self._show(index, change, fact.at, named=True)
+        self._named(index, fact.trade, fact.at)
 
     def _order(self, fact: OrderReported) -> None:
         if fact.cum is not None:
@@ -163,27 +175,35 @@ class Told:
         change = side[0] * (cum - before)
         self.filled[index] += change
         self.news_at[index] = at
-        self._know(index, change)
+        self._know(index, change, ours=True)
 
-    def _know(self, index: int, change: int) -> None:
+    def _know(self, index: int, change: int, *, ours: bool) -> None:
         self.known[index] += change
-        self.unowned[index] = min(self.unowned[index], abs(self.known[index]))
+        if ours:
+            self.ours[index] += change
+            if not self.known[index]:
+                self.ours[index] = 0
 
     # ------------------------------------------------------------ what others did
 
-    def _show(self, index: int, change: Change, at: int, *, named: bool) -> None:
-        """The engine learns of a change by somebody else."""
-        before = self.known[index]
-        change.shown_at = self.news_at[index] = at
-        change.named = named
-        self._know(index, change.qty)
-        grown = abs(self.known[index]) - abs(before)
-        if self.known[index] * before < 0:
-            grown = abs(self.known[index])
-        if grown < 0 or not named:
-            unowned = self.unowned[index]
-            self.unowned[index] = max(0, unowned + grown)
-            change.unowned = self.unowned[index] - unowned
+    def _show(self, index: int, changes: Iterable[Change], at: int, *, named: bool) -> None:
+        """The engine learns of what others did, by a trade or by what it comes to."""
+        for change in changes:
+            change.shown_at = self.news_at[index] = at
+            change.named = named
+            self._know(index, change.qty, ours=change.is_venues)
+
+    def _named(self, index: int, trade: str, at: int) -> None:
+        """A trade is told that was nobody's order here; a position may have shown it before."""
+        change = self.courses[index].by_trade.get(trade)
+        if change is None or change.named:
+            return
+        if change.shown_at is None:
+            self._show(index, (change,), at, named=True)
+            return
+        change.named = True
+        if change.is_venues:
+            self.ours[index] += change.qty if self.known[index] else -self.ours[index]
 
     def _truth(self, fact: TruthRead) -> None:
         for row in fact.rows:
@@ -194,8 +214,8 @@ class Told:
             for trade in row.trades:
                 if trade.order:
                     self._trade(trade.order, trade.trade, trade.qty, 0, fact.at)
-                for change in self.courses[index].shown_by_trade(trade.trade):
-                    self._show(index, change, fact.at, named=True)
+                else:
+                    self._named(index, trade.trade, fact.at)
             self._position(row, fact)
 
     def _position(self, row: InstrumentTruth, fact: TruthRead) -> None:
@@ -203,18 +223,26 @@ class Told:
         self._shown[index] = row.qty
         if row.qty is None:
             return
-        self.usable_at[index] = fact.sent_at
-        self._show_all(index, row.qty, fact.taken_at, fact.at, named=False)
+        if row.orders_complete and row.trades_complete:
+            self.usable_at[index] = fact.sent_at
+        self._show_held(index, row.qty, fact.taken_at, fact.at)
         word_at = self._adopting.get(index)
         if word_at is not None and fact.sent_at >= word_at and row.qty == before:
-            self.unowned[index] = 0
+            self.ours[index] = self.known[index]
 
-    def _show_all(self, index: int, qty: int, taken_at: int, at: int, *, named: bool) -> None:
-        for change in self.courses[index].shown_by_position(qty, taken_at):
-            self._show(index, change, at, named=named)
+    def _show_held(self, index: int, qty: int, taken_at: int, at: int) -> None:
+        """A position is shown: it tells of others' doing if it differs from what is known."""
+        changes = self.courses[index].shown_by_position(qty, taken_at)
+        if sum(change.qty for change in changes) == 0:
+            # What cancels itself out cannot be seen, and there is nothing to heed.
+            for change in changes:
+                change.shown_at = at - REACTION_NS
+        elif qty != self.known[index]:
+            self._show(index, changes, at, named=False)
 
     def _moved(self, fact: PositionMoved) -> None:
-        self._show_all(fact.instrument, fact.qty, fact.venue_at, fact.at, named=True)
+        found = self.courses[fact.instrument].shown_by_position(fact.qty, fact.venue_at)
+        self._show(fact.instrument, found, fact.at, named=True)
 
     def _word(self, fact: OperatorCommanded) -> None:
         """An operator takes positions from the venue, or says himself how much is held."""
@@ -224,6 +252,8 @@ class Told:
             self._adopting[index] = fact.at
             if fact.qty is not None:
                 self._told_by_person(index, fact.qty, fact.at)
+            elif index in self.hidden:
+                self.ours[index] = self.known[index]
 
     def _meant(self, target: str) -> Iterable[int]:
         for name, legs in self.pairs.items():
@@ -231,7 +261,7 @@ class Told:
                 yield from legs
 
     def _told_by_person(self, index: int, qty: Decimal, at: int) -> None:
-        held = self.courses[index].qty
-        if abs(self.instruments[index].base(held)) == qty:
-            self._show_all(index, held, at, at, named=True)
-            self.unowned[index] = 0
+        course = self.courses[index]
+        if abs(self.instruments[index].base(course.qty)) == qty:
+            self._show(index, course.unshown(), at, named=True)
+            self.ours[index] = self.known[index]

@@ -16,32 +16,33 @@ from engine.simulation.sent import Sent
 from engine.simulation.told import Told
 from engine.simulation.violations import Violations
 from machines.messages import Command, Fact, Place
-from machines.types import NS, Instrument
+from machines.types import Instrument, VenueSettings
 from venues.sim.orders import SimOrder, SimTrade
-
-READ_LAG_NS = 15 * NS
 
 
 class Watch:
     """Continuous checks; the lists hold descriptions with their time, empty if all is well.
 
-    `read_lag_ns` is how far the reads of an instrument may lag behind its venue.
+    `settings` say how far the reads of an instrument may lag, and whether they show positions.
     """
 
     def __init__(
         self,
         instruments: list[Instrument],
         pairs: Mapping[str, tuple[int, ...]],
-        read_lag_ns: Mapping[int, int] | None = None,
+        settings: Mapping[int, VenueSettings],
     ) -> None:
         self.instruments = instruments
         self.pairs = {name: Pair(name, legs) for name, legs in pairs.items()}
         self.checked = 0
         self.found = found = Violations()
-        self.told = Told(instruments, pairs)
+        hidden = [
+            index for index, each in settings.items() if each.capabilities.position == "unavailable"
+        ]
+        lags = {index: each.read_lag_ns for index, each in settings.items()}
+        self.told = Told(instruments, pairs, hidden)
         self.sent = Sent(instruments, self.told, found)
         self.held = Held(instruments, self.pairs, self.told, self.sent, found)
-        lags = read_lag_ns or {each.index: READ_LAG_NS for each in instruments}
         self.claims = Claims(instruments, lags, self.told, self.sent, found)
         # What expectations ask for.
         self.violated = found.all

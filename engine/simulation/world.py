@@ -76,8 +76,8 @@ class World:
             pair.name: tuple(self.by_key[leg].index for leg in pair.legs)
             for pair in config.pairs.values()
         }
-        lags = {each.index: self.settings[each.venue].read_lag_ns for each in self.instruments}
-        self.watch = Watch(self.instruments, legs, lags)
+        settings = {each.index: self.settings[each.venue] for each in self.instruments}
+        self.watch = Watch(self.instruments, legs, settings)
         self.outcome = Outcome(scenario.file, scenario.name, scenario.seed)
         self.recorder = Recorder(self.outcome, self.instruments)
         self.stage = Stage(self)
@@ -242,16 +242,14 @@ class World:
         self.recorder.stepped(fact, trace)
         self.taken.take(trace)
         for each in trace:
-            ends = (each.source == END, each.dest == END)
-            if each.machine == "close" and ends[0] != ends[1]:
-                self._ended_or_reopened(each)
+            if each.machine == "close" and each.source == END != each.dest:
+                self.watch.closing(each.id)
+            elif each.machine == "close" and each.dest == END != each.source:
+                self._ended(each)
             self.events.moved(each)
 
-    def _ended_or_reopened(self, moved: Transition) -> None:
+    def _ended(self, moved: Transition) -> None:
         name = moved.id
-        if moved.dest != END:
-            self.watch.closing(name)
-            return
         assert self.process.dispatcher is not None
         close = self.process.dispatcher.core.closes[name]
         if close.outcome != "withdrawn" and moved.trigger != "write_off":
