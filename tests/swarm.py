@@ -138,6 +138,10 @@ def troubled_text(seed: int) -> str:
     for at_s in (TROUBLE_ENDS_S + 15, TROUBLE_ENDS_S + 45, TROUBLE_ENDS_S + 75):
         timeline += [(at_s, 'engine = "restart"'), (at_s + 1, _word("resume"))]
         timeline += [(at_s + 2, 'close = { pair = "x", reason = "MANUAL" }')]
+    # A venue that refused a key or a request is resumed by name; that may be refused again.
+    for at_s in range(TROUBLE_ENDS_S + 16, TROUBLE_ENDS_S + 166, 30):
+        resumed = (f'operator = {{ command = "resume", venue = "{key}" }}' for key in "ab")
+        timeline += [(at_s, what) for what in resumed]
     entries = "\n".join(f"  {{ at_s = {at_s}, {action} }}," for at_s, action in timeline)
     names = ", ".join(f'"{"ab"[number]}:X"' for number in range(legs))
     parts = [
