@@ -165,7 +165,7 @@ def open_closes(pairs: int) -> Workload:
     for index in range(2 * pairs):
         port = workload.ports[index % 2]
         port.set_position(index, 1 if index % 2 == 0 else -1, None)
-        workload.core.holdings[index].qty = 1 if index % 2 == 0 else -1
+        workload.core.holdings[index].accept(1 if index % 2 == 0 else -1)
         port.set_book(index, 1_000_000, SIZE, 1_000_000 + SPREAD, SIZE)
     workload.settle()
     for name in workload.names:

@@ -17,10 +17,14 @@ from machines.types import NS
 
 ZERO = Decimal(0)
 CENT = Decimal("0.01")
+#: Beside the rungs: what the venue closed by itself (liquidation, deleveraging, settlement).
+TAKEN = "by the venue"
 
 
 class LegReport(Struct):
     """One leg. `average` is per contract of the venue; `price_pnl` is against the entry price.
+
+    `filled`, `average`, `fees` and `price_pnl` have what the venue closed by itself as well.
 
     Slippage is what takers paid beyond the far touch they saw when they were sent, spread the half
     of the spread that they crossed; both in bps of the touch and in quote currency.
@@ -76,30 +80,38 @@ def order_average(order: Order) -> Decimal | None:
 
 
 def leg_report(leg: Leg) -> LegReport:
-    """Sum up the orders of one leg."""
+    """Sum up the orders of one leg, and what the venue took by itself meanwhile."""
     instrument = leg.instrument
-    units = sum(order.cum for order in leg.orders)
+    taken = abs(leg.taken_units)
+    units = sum(order.cum for order in leg.orders) + taken
     rungs: dict[str, Decimal] = {}
     traded = ZERO
     pnl: Decimal | None = ZERO
     entry = leg.holding.entry
-    known = True
+    known = leg.taken_priced == leg.taken_units
+    if taken:
+        rungs[TAKEN] = instrument.base(taken)
+    if taken and known:
+        average = abs(leg.taken_value) * instrument.tick / taken
+        traded = average * taken
+        if entry is not None:
+            pnl = instrument.result(-leg.taken_units, entry, average)
     reference = slipped = crossed = ZERO
     for order in leg.orders:
         if not order.cum:
             continue
         rungs[order.rung] = rungs.get(order.rung, ZERO) + instrument.base(order.cum)
-        average = order_average(order)
-        if average is None:
+        paid = order_average(order)
+        if paid is None:
             known = False
             continue
-        traded += average * order.cum
+        traded += paid * order.cum
         if entry is not None and pnl is not None:
-            pnl += instrument.result(-order.side * order.cum, entry, average)
+            pnl += instrument.result(-order.side * order.cum, entry, paid)
         if not order.post_only and order.touch:
             touch = order.touch * instrument.tick
             reference += touch * order.cum
-            slipped += (average - touch) * order.cum * order.side
+            slipped += (paid - touch) * order.cum * order.side
             crossed += instrument.price(order.spread) / 2 * order.cum
     if entry is None or not known:
         pnl = None
@@ -108,7 +120,7 @@ def leg_report(leg: Leg) -> LegReport:
         key=leg.id,
         filled=instrument.base(units),
         average=traded / units if known and units else None,
-        fees=sum((order.fees for order in leg.orders), ZERO),
+        fees=sum((order.fees for order in leg.orders), leg.taken_fees),
         maker=instrument.base(sum(order.maker_qty for order in leg.orders)),
         price_pnl=pnl,
         slippage_bps=_bps(slipped, reference) if known else None,

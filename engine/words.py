@@ -4,12 +4,14 @@ It must not decide anything; what it does not know it shows as it stands.
 """
 
 from machines.close import TABLE as CLOSE
+from machines.holding import TABLE as HOLDING
+from machines.lane import TABLE as LANE
 from machines.leg import TABLE as LEG
 from machines.order import TABLE as ORDER
 from machines.session import TABLE as SESSION
 from machines.table import Transition
 
-TABLES = {table.name: table for table in (ORDER, LEG, CLOSE, SESSION)}
+TABLES = {table.name: table for table in (ORDER, LEG, CLOSE, HOLDING, SESSION, LANE)}
 
 
 def why(transition: Transition) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.close_guards import is_proved, is_settled, judge_at_start, starting_rung
+from machines.close_guards import is_known_at_start, is_proved, is_settled, starting_rung
 from machines.close_model import base_rest, mid_base
 from machines.close_reading import ask_truth
 from machines.joint import apply_joint
-from machines.leg_model import judge, untradeable
+from machines.leg_model import is_cut_off, untradeable
 from machines.messages import (
     Alarm,
+    Arm,
 )
 from machines.policy.escalating import first_rung
 from machines.table import Out
 from machines.types import (
     AGGRESSIVE,
     MARKET,
+    NS,
     PASSIVE,
     URGENCY_RANK,
 )
@@ -34,22 +36,31 @@ def fix_targets(e: EventData) -> None:
     close.timers.clear()
     close.ask_count = 0
     close.started_at = out.now
-    close.adopting = False
     close.withdrawing = False
     for leg in close.legs:
-        holding = leg.holding
-        verdict = judge_at_start(leg, close.wanted_at)
-        holding.accept(verdict.qty)
-        if verdict.kind != "agrees":
-            holding.entry = holding.read_entry or holding.entry
+        if close.adopting:
+            _adopt(leg, out)
         leg.fix_target(close.kept(leg))
+    close.adopting = False
     rung = starting_rung(close)
+    close.parted = False
     close.naked_at = out.now
     if len(close.legs) == 2:
         close.entry_imbalance = abs(base_rest(close.legs[0]) + base_rest(close.legs[1]))
+        # Before the legs start: a venue may be away already.
+        out.tell(close, "venue_moved")
     for leg in close.legs:
         out.tell(leg, "start", max(rung, AGGRESSIVE) if _is_alone(leg) else rung)
     close.note_exposure(out)
+
+
+def _adopt(leg: Leg, out: Out) -> None:
+    """Make ours whatever the venue shows: an operator said so."""
+    holding = leg.holding
+    if holding.read_qty != holding.qty or holding.unowned:
+        holding.entry = holding.read_entry or holding.entry
+    holding.accept(holding.read_qty or 0)
+    out.tell(holding, "adopted")
 
 
 def _is_alone(leg: Leg) -> bool:
@@ -63,11 +74,13 @@ def _is_alone(leg: Leg) -> bool:
 
 def end_external(e: EventData) -> None:
     """Both venues are flat already: end without an order."""
-    e.model.outcome = "external"
-    for leg in e.model.legs:
-        leg.holding.accept(0)
+    close, out = e.model, e.args[1]
+    close.outcome = "external"
+    for leg in close.legs:
+        if close.adopting:
+            _adopt(leg, out)
         leg.fix_target(0)
-    _end(e.model, e.args[1])
+    _end(close, out)
 
 
 def end_withdrawn(e: EventData) -> None:
@@ -120,8 +133,53 @@ def follow_legs(e: EventData) -> None:
     if len(close.legs) == 2 and not close.withdrawing:
         apply_joint(close, out)
         for leg in close.legs:
-            if leg.balancing and leg.state == "waiting":
+            if leg.state == "waiting" and (leg.balancing or close.waits_together):
                 out.tell(leg, "recheck")
+
+
+def hold_together(e: EventData) -> None:
+    """Keep the hedge while a venue cannot trade, for `hold_together_s`: tell a person."""
+    close, out = e.model, e.args[1]
+    wait_ns = close.settings.hold_together_ns
+    _arm(close, out, "together", out.now + wait_ns)
+    away = ", ".join(leg.id for leg in close.legs if is_cut_off(leg, out.now))
+    text = f"{away} cannot trade; both legs wait for it, for {wait_ns // NS} s at most"
+    out.commands.append(Alarm(out.now, "venue_degraded", close.id, text))
+    for leg in close.legs:
+        out.tell(leg, "stand_by")
+
+
+def watch_venues(e: EventData) -> None:
+    """Look again when a venue that is not trusted has been away for `alarm_after_s`."""
+    close, out = e.model, e.args[1]
+    for leg in close.legs:
+        session = leg.holding.session
+        if not session.trusted and len(close.legs) > 1:
+            due = session.untrusted_since + close.settings.alarm_after_ns
+            if due > out.now:
+                _arm(close, out, "away", due)
+
+
+def come_back(e: EventData) -> None:
+    """Every venue can trade: nobody waits any more, and the next outage counts anew."""
+    e.model.parted = False
+    come_apart(e)
+
+
+def part(e: EventData) -> None:
+    """The pair has waited for as long as it may: each leg goes on by itself."""
+    e.model.parted = True
+    for leg in e.model.legs:
+        e.args[1].tell(leg, "carry_on")
+
+
+def come_apart(e: EventData) -> None:
+    """The pair waits together no more: what is left of the rungs' times runs on."""
+    close, out = e.model, e.args[1]
+    close.timers.pop("away", None)
+    if close.timers.pop("together", None) is not None:
+        for leg in close.legs:
+            out.tell(leg, "carry_on")
 
 
 def start_idle_legs(e: EventData) -> None:
@@ -169,11 +227,12 @@ def freeze(e: EventData) -> None:
     parts = []
     for leg in close.legs:
         out.tell(leg, "hold")
-        if leg.holding.foreign or judge(leg, close.wanted_at).kind == "larger":
+        holding = leg.holding
+        if holding.foreign or holding.unowned:
             base = leg.instrument.base
-            read = leg.holding.read_qty
+            read = holding.read_qty
             shown = "unknown" if read is None else f"{base(read):f}"
-            parts.append(f"{leg.id}: venue {shown}, known {base(leg.holding.qty):f}")
+            parts.append(f"{leg.id}: venue {shown}, known {base(holding.owned):f}")
     _alarm(close, out, "foreign_exposure", "; ".join(parts) or close.foreign_text)
 
 
@@ -241,6 +300,7 @@ def raise_urgency(e: EventData) -> None:
     if URGENCY_RANK[urgency] <= URGENCY_RANK[close.urgency]:
         return
     close.urgency = urgency
+    come_apart(e)
     rung = first_rung(urgency)
     for leg in close.legs:
         if close.withdrawing and not leg.ended:
@@ -280,14 +340,14 @@ def spend_budget(e: EventData) -> None:
 
 
 def call_person(e: EventData) -> None:
-    """A venue has been silent for `alarm_after_s`: say which, once."""
+    """A venue has been silent for `alarm_after_s`: say which, once.
+
+    Of one that is not trusted, its session has told already, and of an order in doubt, that order.
+    """
     close, out = e.model, e.args[1]
     for leg in close.legs:
-        if close.state == "preparing":
-            missing = judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale")
-        else:
-            missing = not is_proved(leg)
-        if missing:
+        found = is_known_at_start(leg) if close.state == "preparing" else is_proved(leg)
+        if not found and leg.holding.session.trusted and not leg.holding.orders:
             _alarm(close, out, "venue_degraded", f"{leg.venue.name}: no usable read of {leg.id}")
 
 
@@ -300,6 +360,11 @@ def retry_stuck(e: EventData) -> None:
 
 def ignore(e: EventData) -> None:
     """Nothing to do: the fact is recorded and changes no state."""
+
+
+def _arm(close: Close, out: Out, tag: str, due: int) -> None:
+    close.timers[tag] = due
+    out.commands.append(Arm(close.uid, tag, due))
 
 
 def _alarm(close: Close, out: Out, kind: str, text: str) -> None:

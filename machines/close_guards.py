@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.leg_model import ENDED, judge
+from machines.holding_model import is_known, verdict_of
+from machines.leg_model import ENDED, is_cut_off
 from machines.policy.escalating import existing_rung, first_rung
 from machines.policy.gating import below_minimum, floor_to_lot
-from machines.policy.reconciling import Judgement
 from machines.types import (
     AGGRESSIVE,
     BUY,
@@ -26,13 +26,17 @@ if TYPE_CHECKING:
     from machines.leg_model import Leg
 
 
-def judge_at_start(leg: Leg, since: int) -> Judgement:
-    """As `judge`, but a young read that agreed when it came still counts after fills of our own."""
-    holding = leg.holding
-    young = holding.read_sent_at >= since and not holding.foreign_at
-    if holding.read_agreed and holding.read_ok and young:
-        return Judgement("agrees", holding.qty)
-    return judge(leg, since)
+def is_known_at_start(leg: Leg) -> bool:
+    """What the leg holds is known well enough to begin, by a read that is young enough.
+
+    What an operator adopts is what two rounds show, though nothing explains it.
+    """
+    close, holding = leg.close, leg.holding
+    if is_known(holding, close.wanted_at):
+        return True
+    if not close.adopting or holding.read_sent_at < close.wanted_at:
+        return False
+    return verdict_of(holding) in ("explained", "foreign", "turned")
 
 
 def is_settled(leg: Leg) -> bool:
@@ -59,27 +63,23 @@ def is_proved(leg: Leg) -> bool:
 
 
 def truth_is_foreign(e: EventData) -> bool:
-    """A venue holds more than we know of, the other side, or orders that are not ours.
+    """More is held than is ours to close, or orders rest that are not ours.
 
     What an operator has told the close to adopt is not foreign while it prepares.
     """
     close = e.model
     if close.adopting:
         return False
-    look = judge_at_start if close.state == "preparing" else judge
-    for leg in close.legs:
-        if leg.holding.foreign or look(leg, close.wanted_at).kind == "larger":
+    for leg in close.legs:  # noqa: SIM110 - asked on every read; a generator costs thrice as much
+        if leg.holding.foreign or leg.holding.unowned:
             return True
     return False
 
 
 def truth_is_missing(e: EventData) -> bool:
-    """An own order may still fill, or not every leg has a usable read that is young enough."""
-    close = e.model
-    for leg in close.legs:
-        if not leg.holding.session.trusted or leg.holding.orders:
-            return True
-        if judge_at_start(leg, close.wanted_at).kind in ("unknown", "stale"):
+    """An own order may still fill, or what a leg holds is not known by a read young enough."""
+    for leg in e.model.legs:
+        if not leg.holding.session.trusted or leg.holding.orders or not is_known_at_start(leg):
             return True
     return False
 
@@ -93,7 +93,8 @@ def nothing_to_close(e: EventData) -> bool:
     """Every leg is explicitly flat at its venue already, and no order of this close made it so."""
     close = e.model
     for leg in close.legs:
-        if judge_at_start(leg, close.wanted_at).qty or any(order.cum for order in leg.orders):
+        held = leg.holding.read_qty if close.adopting else leg.holding.qty
+        if held or any(order.cum for order in leg.orders):
             return False
     return True
 
@@ -198,6 +199,33 @@ def may_be_withdrawn(e: EventData) -> bool:
     return close.urgency == "normal" and _untouched(close) and not close.withdrawing
 
 
+def must_hold_together(e: EventData) -> bool:
+    """Not in a hurry, hedged, and one leg cannot trade: the other would only make it naked."""
+    close: Close = e.model
+    if close.urgency != "normal" or close.waits_together or close.parted or close.withdrawing:
+        return False
+    if len(close.legs) < 2 or not close.settings.hold_together_ns or _hedges_nothing(close):
+        return False
+    now: int = e.args[1].now
+    return any(is_cut_off(leg, now) for leg in close.legs)
+
+
+def waits_in_vain(e: EventData) -> bool:
+    """The pair waits together, but a leg has ended or was liquidated: there is no hedge to keep."""
+    close: Close = e.model
+    return close.waits_together and _hedges_nothing(close)
+
+
+def _hedges_nothing(close: Close) -> bool:
+    return any(leg.ended or leg.liquidated for leg in close.legs)
+
+
+def venues_are_back(e: EventData) -> bool:
+    """Every venue is trusted, and every leg can trade on its rung."""
+    now: int = e.args[1].now
+    return all(leg.holding.session.trusted and not is_cut_off(leg, now) for leg in e.model.legs)
+
+
 def is_a_kill(e: EventData) -> bool:
     """Somebody asks for everything to be closed now."""
     _urgency, reason = e.args[0]
@@ -206,11 +234,13 @@ def is_a_kill(e: EventData) -> bool:
 
 
 def read_is_unusable(e: EventData) -> bool:
-    """The read is incomplete, stale, or of a venue not trusted, whose view may lack something."""
-    leg: Leg = e.args[0]
-    if not leg.holding.session.trusted:
+    """The read leaves what is held in question, is older than a fill, or of a venue not trusted."""
+    holding = e.args[0].holding
+    if not is_known(holding, e.model.wanted_at):
         return True
-    return judge(leg, e.model.wanted_at).kind not in ("agrees", "smaller")
+    sent, taken = holding.read_sent_at, holding.read_taken_at
+    old: bool = sent < holding.last_fill_at or taken < holding.last_fill_venue_at
+    return old
 
 
 def may_be_dropped(e: EventData) -> bool:

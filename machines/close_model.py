@@ -23,7 +23,7 @@ from machines.types import (
 
 if TYPE_CHECKING:
     from machines.env import Env
-    from machines.holding import Holding
+    from machines.holding_model import Holding
     from machines.leg_model import Leg
 
 
@@ -37,9 +37,10 @@ class Close:
     __slots__ = (
         "adopting", "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since",
         "ended_at", "entry_imbalance", "env", "foreign_text", "id", "legs", "naked", "naked_at",
-        "naked_base_ns", "naked_max", "naked_since", "naked_usd_ns", "number", "outcome", "ratio",
-        "reason", "requested_at", "retired", "rounds", "settings", "spread_waived", "started_at",
-        "state", "timers", "uid", "urgency", "usd_rate", "wanted_at", "withdrawing", "written_off",
+        "naked_base_ns", "naked_max", "naked_since", "naked_usd_ns", "number", "outcome",
+        "parted", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
+        "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate",
+        "wanted_at", "withdrawing", "written_off",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,8 @@ class Close:
         self.withdrawing = False
         self.adopting = False
         self.written_off = False
+        #: It has waited for a venue for as long as it may, and that venue is not back yet.
+        self.parted = False
         self.rounds = 0
         self.wanted_at = now - pair.close.truth_max_age_ns
         self.ask_count = 0
@@ -117,6 +120,11 @@ class Close:
         lot = leg.holding.instrument.lot
         kept = held - held * numerator // denominator // lot * lot
         return kept if leg.holding.qty > 0 else -kept
+
+    @property
+    def waits_together(self) -> bool:
+        """Whether the pair waits together for a venue that cannot trade: its time is running."""
+        return "together" in self.timers
 
     # ------------------------------------------------------------ exposure
 
@@ -171,6 +179,17 @@ class Close:
         touch, exempt = leg.book.touch(leg.side), leg.instrument.reduce_only_exempt
         return 0 if below_minimum(size, touch, leg.instrument, exempt) else size
 
+    def behind(self, leg: Leg) -> int:
+        """By how many units the fills of a leg lag those of its sibling in this close; else 0."""
+        sibling = leg.sibling
+        per_unit = base_per_unit(leg)
+        if sibling is None or not per_unit:
+            return leg.remaining
+        lag = _done_base(sibling) - _done_base(leg)
+        size = floor_to_lot(int(lag / per_unit), leg.instrument) if lag > 0 else 0
+        touch, exempt = leg.book.touch(leg.side), leg.instrument.reduce_only_exempt
+        return 0 if below_minimum(size, touch, leg.instrument, exempt) else size
+
     def break_even_base(self, leg: Leg) -> Decimal | None:
         """Price per base unit at which the pair's realised result is zero, None if unknown.
 
@@ -209,6 +228,11 @@ def base_per_unit(leg: Leg) -> Decimal:
     return instrument.base(1)
 
 
+def _done_base(leg: Leg) -> Decimal:
+    """Base quantity of its target that the leg has closed."""
+    return (abs(leg.start_qty - leg.keep) - abs(leg.rest)) * base_per_unit(leg)
+
+
 def base_rest(leg: Leg) -> Decimal:
     return leg.rest * base_per_unit(leg)
 
@@ -221,7 +245,9 @@ def mid_base(leg: Leg) -> Decimal:
 
 def _average_base(leg: Leg) -> Decimal | None:
     """Average fill price of the leg per base unit; None before a fill or while unknown."""
-    value, units = 0, 0
+    if leg.taken_priced != leg.taken_units:
+        return None
+    value, units = abs(leg.taken_value), abs(leg.taken_units)
     for order in leg.orders:
         if order.cum and order.traded != order.cum:
             return None
@@ -234,8 +260,10 @@ def _average_base(leg: Leg) -> Decimal | None:
 
 def _paid_bps(leg: Leg) -> Decimal:
     """Fee rate the leg really paid, in bps of its traded value."""
-    fees = notional = ZERO
+    fees, notional = leg.taken_fees, ZERO
     instrument = leg.instrument
+    if leg.taken_priced:
+        notional = instrument.notional(abs(leg.taken_priced), _taken_price(leg))
     for order in leg.orders:
         if order.traded:
             fees += order.fees
@@ -248,9 +276,16 @@ def _realised(leg: Leg) -> Decimal:
     """What the leg's fills earned against its entry, less the fees paid, in quote currency."""
     entry = leg.holding.entry or ZERO
     instrument = leg.instrument
-    total = ZERO
+    total = -leg.taken_fees
+    if leg.taken_priced:
+        total += instrument.result(-leg.taken_priced, entry, _taken_price(leg))
     for order in leg.orders:
         if order.traded:
             price = Decimal(order.value) / order.traded * instrument.tick
             total += instrument.result(-order.side * order.traded, entry, price) - order.fees
     return total
+
+
+def _taken_price(leg: Leg) -> Decimal:
+    """Average price of what the venue closed by itself, in its own quote."""
+    return Decimal(leg.taken_value) / leg.taken_priced * leg.instrument.tick

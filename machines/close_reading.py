@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from machines.close_guards import is_proved, judge_at_start
-from machines.leg_model import judge
+from machines.close_guards import is_known_at_start, is_proved
 from machines.messages import (
     Arm,
     ReadTruth,
@@ -56,7 +55,10 @@ def ask_anew(e: EventData) -> None:
 
 
 def ask_missing_truth(e: EventData) -> None:
-    """Cancel own orders, of earlier closes too, and read every leg whose truth is missing."""
+    """Cancel own orders, of earlier closes too, and read every leg whose truth is missing.
+
+    A venue that is not trusted is being read as a whole already.
+    """
     close, out = e.model, e.args[1]
     for leg in close.legs:
         for order in leg.holding.orders:
@@ -64,8 +66,8 @@ def ask_missing_truth(e: EventData) -> None:
                 out.tell(order, "cancel_asked")
     if not close.ask_count:
         _await_answers(close, out)
-    since, unread = close.wanted_at, ("unknown", "stale")
-    _ask(close, out, [leg for leg in close.legs if judge_at_start(leg, since).kind in unread])
+    missing = [leg for leg in close.legs if not is_known_at_start(leg)]
+    _ask(close, out, [leg for leg in missing if leg.holding.session.trusted])
 
 
 def ask_missing_reads(e: EventData) -> None:
@@ -120,12 +122,10 @@ def restart_reads(e: EventData) -> None:
 
 
 def count_read(e: EventData) -> None:
-    """Count an agreeing read and ask for the second; adopt a confirmed smaller position."""
+    """Count a read that agrees and ask for the second; what two have settled counts as both."""
     close, leg, out = e.model, e.args[0], e.args[1]
-    verdict = judge(leg, close.wanted_at)
     leg.agreed_at = leg.holding.read_sent_at
-    if verdict.kind == "smaller":
-        leg.holding.accept(verdict.qty)
+    if leg.holding.believed_at == out.now:
         close.agreed[leg.number] = 2
         close.note_exposure(out)
     else:

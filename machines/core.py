@@ -16,7 +16,10 @@ from machines.close_model import Close
 from machines.env import SEQ_BITS, STOP, Env
 from machines.errors import IllegalTransition, InvariantBroken
 from machines.evidence import Evidence
-from machines.holding import Holding
+from machines.holding import TABLE as HOLDING
+from machines.holding_model import Holding
+from machines.lane import TABLE as LANE
+from machines.lane import Lane
 from machines.leg import TABLE as LEG
 from machines.leg_model import Leg, is_interested
 from machines.messages import (
@@ -43,7 +46,14 @@ from machines.session import Session
 from machines.table import Out, Table, Transition
 from machines.types import Instrument, PairSettings, SessionSettings, VenueSettings
 
-TABLES: dict[type, Table] = {Order: ORDER, Leg: LEG, Close: CLOSE, Session: SESSION}
+TABLES: dict[type, Table] = {
+    Order: ORDER,
+    Leg: LEG,
+    Close: CLOSE,
+    Holding: HOLDING,
+    Session: SESSION,
+    Lane: LANE,
+}
 
 #: Closes that have ended are kept for late fills until this many newer ones have ended.
 FINISHED_MAX = 1024
@@ -72,8 +82,15 @@ class Core(Requests, Evidence):
         self.seen: list[TopSeen] = []
         settings = session or SessionSettings()
         self.sessions = {venue.name: Session(venue, settings, env) for venue in venues}
+        self.lanes = {name: Lane(each.venue, env) for name, each in self.sessions.items()}
         self.holdings = [
-            Holding(each, self.sessions[each.venue].venue, self.sessions[each.venue])
+            Holding(
+                each,
+                self.sessions[each.venue].venue,
+                self.sessions[each.venue],
+                self.lanes[each.venue],
+                env,
+            )
             for each in instruments
         ]
         self.books = [holding.book for holding in self.holdings]
@@ -266,6 +283,8 @@ class Core(Requests, Evidence):
             env.halted_by = ""
         for session in self.sessions.values():
             out.tell(session, "restarted")
+        for holding in self.holdings:
+            out.tell(holding, "gap")
         for order in list(env.orders.values()):
             if order.alive:
                 out.tell(order, "restarted")
@@ -273,12 +292,13 @@ class Core(Requests, Evidence):
             self.touch(close)
             if close.state != "reconciled":
                 out.tell(close, "restarted")
+                out.tell(close, "venue_moved")
 
     def _declared(self, fact: PositionDeclared, out: Out) -> None:
         holding = self.holdings[fact.instrument]
-        holding.qty = fact.qty
+        holding.qty = holding.owned = fact.qty
         holding.entry = fact.entry
-        holding.declared = True
+        holding.declared_at = fact.at
 
     # ------------------------------------------------------------ time, books, links
 
@@ -296,6 +316,8 @@ class Core(Requests, Evidence):
         elif kind is Close:
             self.touch(machine)
         TABLES[kind].fire(machine, fact.tag, fact, out)
+        if kind is Lane:
+            self.recheck_venue(machine.id, out)
 
     def _top_moved(self, fact: TopMoved, out: Out) -> None:
         book = self.books[fact.instrument]
@@ -313,18 +335,30 @@ class Core(Requests, Evidence):
         session = self.sessions[fact.venue]
         # Whatever was announced before is stale: a venue says its mode again when it is not online.
         session.mode = "online"
+        out.tell(self.lanes[fact.venue], "mode_told", fact)
         out.tell(session, "opened", fact)
 
     def _link_closed(self, fact: LinkClosed, out: Out) -> None:
         out.tell(self.sessions[fact.venue], "closed", fact)
+        self._gap(fact.venue, out)
 
     def _link_stale(self, fact: LinkStale, out: Out) -> None:
         session = self.sessions[fact.venue]
         out.tell(session, "stale", fact)
         out.tell(session, "recover", fact)
+        self._gap(fact.venue, out)
+
+    def _gap(self, venue: str, out: Out) -> None:
+        """What happened at a venue was not told for a while."""
+        for holding in self.holdings:
+            if holding.venue.name == venue:
+                out.tell(holding, "gap")
+        self.tell_venue_moved(venue, out)
 
     def _mode(self, fact: ModeChanged, out: Out) -> None:
         self.sessions[fact.venue].mode = fact.mode
+        out.tell(self.lanes[fact.venue], "mode_told", fact)
+        self.tell_venue_moved(fact.venue, out)
         self.recheck(out, list(self.closes.values()))
 
     def recheck(self, out: Out, closes: list[Close]) -> None:
@@ -335,6 +369,15 @@ class Core(Requests, Evidence):
                     self.touch(close)
                     out.tell(leg, "recheck")
 
+    def tell_venue_moved(self, venue: str, out: Out) -> None:
+        """Whether orders can be traded at a venue may have changed: its pairs are told."""
+        for close in self.closes.values():
+            if close.state == "reconciled" or len(close.legs) < 2:
+                continue
+            if any(leg.venue.name == venue for leg in close.legs):
+                self.touch(close)
+                out.tell(close, "venue_moved")
+
     def recheck_venue(self, venue: str, out: Out) -> None:
         """A venue became trusted: what waited for that looks again."""
         concerned = [
@@ -342,6 +385,7 @@ class Core(Requests, Evidence):
             for close in self.closes.values()
             if any(leg.venue.name == venue for leg in close.legs)
         ]
+        self.tell_venue_moved(venue, out)
         self.recheck(out, concerned)
         for close in concerned:
             if close.state == "preparing":
@@ -351,7 +395,7 @@ class Core(Requests, Evidence):
     def _funding(self, fact: FundingPaid, out: Out) -> None:
         """A payment belongs to the close that owns the position when it is told, to no other."""
         holding = self.holdings[fact.instrument]
-        if self.is_new_trade(holding, fact.key) and holding.owner is not None:
+        if holding.remember(fact.key) and holding.owner is not None:
             holding.owner.funding += fact.amount
 
 

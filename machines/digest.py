@@ -15,7 +15,7 @@ from machines.core import Core
 #: Links between machines and inputs; the picture names machines instead of following them.
 _LINKS = frozenset(
     {"close", "holding", "book", "env", "sibling", "order", "orders", "legs", "owner", "session"}
-    | {"venue", "settings", "instrument", "leg", "grown", "latest"}
+    | {"venue", "settings", "instrument", "lane", "leg", "grown", "latest"}
 )
 
 
@@ -46,6 +46,7 @@ def describe_core(core: Core) -> list[str]:
     env = core.env
     lines = [f"env epoch={env.epoch} seq={env.seq} halted={env.halted} by={env.halted_by}"]
     lines += [describe(session) for session in core.sessions.values()]
+    lines += [describe(lane) for lane in core.lanes.values()]
     lines += [describe(holding) for holding in core.holdings]
     for close in core.closes.values():
         lines.append(describe(close))

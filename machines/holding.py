@@ -1,119 +1,150 @@
-"""What the core keeps per instrument: the book as last seen, and the position as believed.
+"""The holding machine: whether what we believe to hold in an instrument is what the venue shows.
 
-Plain state, no decisions: machines read it, the core writes it.
+Theory of operation. What we believe is what was held, plus our own fills, plus what the venue told
+of its own doing. A *round* (positions, open orders and trades of one read) adds up if that is what
+it shows. After a start or a gap nothing is placed on the instrument until a round adds up. Where one
+does not, nothing is placed either and another one is awaited: sent after the read lag of the newest
+fill, and with no order of ours left that could be the reason. When two such rounds agree, the venue
+has the last word: what it lists as a liquidation is booked with its price, what strangers announced
+is done, and what nothing explains is foreign. A person is told of that, and it is believed; the
+close that owns the position is frozen, unless it was only made smaller while nothing was hidden by
+a gap. That the other side is held is never believed without a trade that explains it.
+
+It holds whether or not anything is being closed. Believing is not owning: what strangers added is
+not ours to close until an operator adopts it. It knows neither ladder nor sibling; legs ask it
+before they place, and read again by themselves while they wait for it.
+
+Invariants
+1. Belief changes by own fills, by what the venue is known to have done, by two agreeing rounds, or
+   by a person's word, and by nothing else.
+2. Nothing is placed except in `settled`.
+3. A change that nothing explains raises `foreign_exposure` when two rounds show it.
+4. Every fill counts once: one that a read had already made us believe is not added again.
+
+Beside this file: what is known (`holding_model`), guards and actions (`holding_moves`), what a
+round proves (`policy.reconciling`).
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from machines.holding_model import Holding
+from machines.holding_moves import (
+    ask_later,
+    believe,
+    book_taken,
+    confirm,
+    count,
+    doubt,
+    end_own_orders,
+    forget_rounds,
+    freeze_close,
+    freeze_unadopted,
+    ignore,
+    is_asked_by_another,
+    judge_again,
+    more_is_held,
+    note_strangers_trade,
+    nothing_is_held,
+    own_order_may_explain,
+    read_now,
+    round_adds_up,
+    round_is_void,
+    round_may_lag,
+    rounds_are_explained,
+    rounds_are_foreign,
+    rounds_are_suspected,
+    rounds_turned,
+    tell_foreign,
+    venue_is_untrusted,
+)
+from machines.table import Row, State, Table
 
-from machines.messages import TopSeen
-from machines.types import BUY, Instrument, VenueSettings
+STATES = (
+    State("unread", "a start or a gap: no round has added up since; nothing is placed",
+        "ask: 10 s, then 0.25 s to 10 s", unbounded="until then the session's own reads bound it", group="in question"),
+    State("doubted", "what is held is in question; another round is awaited, nothing is placed",
+        "ask: 10 s, then 0.25 s to 10 s", group="in question"),
+    State("settled", "what we believe to hold is what the venue showed last",
+        unbounded="as long as nothing contradicts it"),
+)  # fmt: skip
 
-if TYPE_CHECKING:
-    from machines.leg_model import Leg
-    from machines.order_model import Order
-    from machines.session import Session
-
-
-class Book:
-    """Top of one book in ticks and units; 0 where a side is empty or unknown.
-
-    `fresh` is set by every change and cleared when a journal record has taken the book along;
-    `watchers` are the legs that want to hear of changes.
-    """
-
-    __slots__ = ("ask", "ask_qty", "at", "bid", "bid_qty", "fresh", "mark", "venue_at", "watchers")
-
-    def __init__(self) -> None:
-        self.bid = 0
-        self.bid_qty = 0
-        self.ask = 0
-        self.ask_qty = 0
-        self.mark = 0
-        self.at = 0
-        self.venue_at = 0
-        self.fresh = False
-        self.watchers: list[Leg] = []
-
-    def touch(self, side: int) -> int:
-        """Ticks that an order would meet; without two sides the mark, or the side there is."""
-        if self.bid and self.ask:
-            return self.ask if side == BUY else self.bid
-        return self.mark or self.bid or self.ask
-
-    def seen(self, instrument: int) -> TopSeen:
-        """The book as a journal record takes it along."""
-        return TopSeen(
-            self.at,
-            self.venue_at,
-            instrument,
-            self.bid,
-            self.bid_qty,
-            self.ask,
-            self.ask_qty,
-            self.mark,
-        )
-
-    def restore(self, top: TopSeen) -> None:
-        """Set the book to what a record says was consumed."""
-        self.at = top.at
-        self.venue_at = top.venue_at
-        self.bid = top.bid
-        self.bid_qty = top.bid_qty
-        self.ask = top.ask
-        self.ask_qty = top.ask_qty
-        self.mark = top.mark
-        self.fresh = False
-
-
-class Holding:
-    """The position in one instrument as our own facts amount to, and the venue's last word on it.
-
-    `qty` is signed units and changes only by fills and declared or confirmed truth; `filled` counts
-    what orders of closes have filled, either side, and never falls. The `read_*` fields describe
-    the newest complete read; `foreign` says that it showed orders not ours, `foreign_at` when we
-    were told last of a change that `qty` does not have. `orders` are our own that may still fill;
-    `latest` is the leg of the newest close, which hears of them, `owner` that leg while it lives.
-    """
-
-    __slots__ = (
-        "book", "declared", "dust", "entry", "filled", "foreign", "foreign_at",
-        "instrument", "last_fill_at", "last_fill_venue_at", "latest", "order_count", "orders",
-        "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal", "read_ok", "read_qty",
-        "read_sent_at", "read_taken_at", "session", "trades", "venue",
-    )  # fmt: skip
-
-    def __init__(self, instrument: Instrument, venue: VenueSettings, session: Session) -> None:
-        self.instrument = instrument
-        self.venue = venue
-        self.session = session
-        self.book = Book()
-        self.qty = 0
-        self.entry: Decimal | None = None
-        self.declared = False
-        self.filled = 0
-        self.dust = 0
-        self.owner: Leg | None = None
-        self.latest: Leg | None = None
-        self.orders: list[Order] = []
-        self.order_count = 0
-        self.last_fill_at = 0
-        self.last_fill_venue_at = 0
-        self.read_at = 0
-        self.read_agreed = False
-        self.read_equal = 0
-        self.read_sent_at = 0
-        self.read_taken_at = 0
-        self.read_qty: int | None = None
-        self.read_entry: Decimal | None = None
-        self.read_ok = False
-        self.foreign = False
-        self.foreign_at = 0
-        self.trades: set[str] | None = None
-
-    def accept(self, qty: int) -> None:
-        """Take the venue's word for the position; it has what strangers did."""
-        self.qty = qty
-        self.foreign_at = 0
+_ASKING = ("unread", "doubted")
+_ALL = (*_ASKING, "settled")
+_ROUND = "venue: one per round"
+_NO_FRAMES = "the simulated venues tell every change as a trade"
+ROWS = (
+    # trigger           source      dest        guard                   actions
+    Row("gap",          _ALL,       "unread",   None,                   (forget_rounds,),
+        "what happened in a gap was not told",
+        bound="venue: one per start or gap"),
+    # -- a round was read
+    Row("read",         _ALL,       None,       venue_is_untrusted,     (ignore,),
+        "its session reads until two agree, which count here as well",
+        untaken="doubted, settled: a venue that is not trusted has left every position unread",
+        bound=_ROUND),
+    Row("read",         "settled",  None,       round_is_void,          (ignore,),
+        "it counts for nothing"),
+    Row("read",         "settled",  None,       round_adds_up,          (confirm,)),
+    Row("read",         "settled",  None,       round_may_lag,          (ignore,),
+        "a read behind our own fills shows what was held before them"),
+    Row("read",         "settled",  "doubted",  None,                   (doubt, judge_again),
+        "it does not add up: what is in question is judged by the rows below",
+        bound=_ROUND),
+    Row("read",         _ASKING,    None,       round_is_void,          (ask_later,),
+        "it counts for nothing; another one is awaited",
+        bound=_ROUND),
+    Row("read",         _ASKING,    "settled",  round_adds_up,          (confirm,),
+        "what was held, with our own fills, is what the venue shows"),
+    Row("read",         _ASKING,    "settled",  rounds_are_explained,   (believe,),
+        "the venue lists what it took, or a stranger's trade was announced: nothing is left open"),
+    Row("read",         _ASKING,    None,       rounds_turned,          (tell_foreign, freeze_unadopted, ask_later),
+        "the other side, and no trade explains it: never believed, a person decides",
+        bound=_ROUND),
+    Row("read",         _ASKING,    None,       rounds_are_suspected,   (tell_foreign, freeze_unadopted, end_own_orders, ask_later),
+        "nothing explains it, whatever our own order does: a person decides; believed once that has ended",
+        bound=_ROUND),
+    Row("read",         "unread",   "settled",  nothing_is_held,        (tell_foreign, believe),
+        "somebody closed it in the gap: nothing can be sold here that is not there",
+        bound=_ROUND),
+    Row("read",         "unread",   "settled",  rounds_are_foreign,     (tell_foreign, freeze_unadopted, believe),
+        "own fills and foreign changes fell into one gap: a person decides, whether it grew or shrank",
+        bound=_ROUND),
+    Row("read",         "doubted",  "settled",  (rounds_are_foreign, more_is_held), (tell_foreign, freeze_unadopted, believe),
+        "more is held than we know of: believed, and not ours to close",
+        bound=_ROUND),
+    Row("read",         "doubted",  "settled",  rounds_are_foreign,     (tell_foreign, believe),
+        "a stranger took a part: less is left to close",
+        bound=_ROUND),
+    Row("read",         _ASKING,    None,       own_order_may_explain,  (end_own_orders, ask_later),
+        "our own order may have filled untold: it ends, then the next round says",
+        bound=_ROUND),
+    Row("read",         _ASKING,    None,       None,                   (ask_later,),
+        "it does not add up yet: too soon after a fill, or one round alone",
+        bound=_ROUND),
+    Row("ask",          _ASKING,    None,       is_asked_by_another,    (ask_later,),
+        "the leg or the close reads by itself",
+        bound="paced: 10 s, then 0.25 s, doubling to 10 s, until a round adds up"),
+    Row("ask",          _ASKING,    None,       None,                   (read_now, ask_later),
+        bound="paced: 10 s, then 0.25 s, doubling to 10 s, until a round adds up"),
+    # -- told by others
+    Row("strange",      "settled",  "doubted",  None,                   (note_strangers_trade, doubt, freeze_close, ask_later),
+        "somebody else traded here: believed when two rounds show it",
+        bound="venue: one per trade of somebody else"),
+    Row("strange",      _ASKING,    None,       None,                   (note_strangers_trade, freeze_close, ask_later)),
+    Row("taken",        _ALL,       None,       None,                   (book_taken,),
+        "liquidated, deleveraged or settled by the venue: a fill with its own price"),
+    Row("moved",        "settled",  "doubted",  None,                   (doubt, read_now, ask_later),
+        "a position frame may precede or trail the fills: only rounds settle it",
+        untaken=_NO_FRAMES,
+        bound="venue: one per frame"),
+    Row("moved",        _ASKING,    None,       None,                   (ignore,),
+        untaken=_NO_FRAMES),
+    # -- a person
+    Row("counted",      _ALL,       None,       None,                   (count,),
+        "a person says what is held where the venue shows no positions",
+        bound="person: one per decision"),
+    Row("adopted",      _ALL,       "settled",  None,                   (confirm,),
+        "an operator takes what is held as ours",
+        bound="caller: one per decision of a person"),
+)  # fmt: skip
+TABLE = Table("holding", STATES, ROWS, "unread", Holding)

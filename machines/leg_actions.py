@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.leg_guards import ended_whole
-from machines.leg_model import FREE, attempts_spent, rung_after, shut_by
-from machines.leg_reading import heed_reason, reread_later
+from machines.lane import Refusal
+from machines.leg_guards import ended_whole, is_excused
+from machines.leg_model import CUT_OFF, FREE, attempts_spent, rung_after, shut_by
+from machines.leg_reading import heed_reason, read_soon, reread_later
 from machines.messages import (
     Arm,
 )
 from machines.placing import place
 from machines.policy.escalating import STUCK, existing_rung
+from machines.policy.refusing import wants_lane_shut
 from machines.table import Out
 from machines.types import (
     AGGRESSIVE,
@@ -50,14 +52,41 @@ def _enter(leg: Leg, rung: int, out: Out) -> None:
     leg.held = False
     leg.retrying = False
     leg._reset()
+    leg.clock_left = -1
     if rung != MARKET:
         span = settings.passive_limit if rung == PASSIVE else settings.aggressive_limit
-        timers["deadline"] = due = out.now + span.timeout_ns
-        out.commands.append(Arm(leg.uid, "deadline", due))
+        _run_clock(leg, span.timeout_ns, out)
     _watch(leg, rung == PASSIVE and settings.passive_limit.requotes_max > 0)
     out.tell(leg, "attempt_due")
     if rung != PASSIVE:
         out.tell(leg.close, "leg_moved", leg)
+
+
+def _run_clock(leg: Leg, span_ns: int, out: Out) -> None:
+    """Let the rung's time run; it stands while the pair waits together."""
+    if leg.close.waits_together:
+        leg.clock_left = span_ns
+        return
+    leg.timers["deadline"] = due = out.now + span_ns
+    out.commands.append(Arm(leg.uid, "deadline", due))
+
+
+def stop_clock(e: EventData) -> None:
+    """The pair waits for a venue: the rung's time stands."""
+    leg, out = e.model, e.args[1]
+    due = leg.timers.pop("deadline", None)
+    if due is not None:
+        leg.clock_left = max(due - out.now, 0)
+
+
+def start_clock(e: EventData) -> None:
+    """The pair waits no more: what is left of the rung's time runs."""
+    leg, out = e.model, e.args[1]
+    if leg.clock_left >= 0:
+        span, leg.clock_left = leg.clock_left, -1
+        _run_clock(leg, span, out)
+    if leg.state == "waiting":
+        out.tell(leg, "recheck")
 
 
 def go_on(e: EventData) -> None:
@@ -69,7 +98,9 @@ def go_on(e: EventData) -> None:
 
 def resume_after_doubt(e: EventData) -> None:
     """Go on at the same rung, after a pause when nobody had asked for the end; heed its reason."""
-    if e.args[0].cancel_wanted or ended_whole(e):
+    if is_excused(e):
+        excuse(e)
+    elif e.args[0].cancel_wanted or ended_whole(e):
         heed_reason(e)
         go_on(e)
     else:
@@ -83,8 +114,30 @@ def place_order(e: EventData) -> None:
 
 def pause(e: EventData) -> None:
     """Wait `backoff_ms` after a refusal; read position or rules first where the reason asks."""
+    e.model.refusals += 1
+    _pause(e)
+
+
+def excuse(e: EventData) -> None:
+    """Take the attempt back, and wait `backoff_ms` as after any refusal; heed what it asks for.
+
+    What could not be repaired by one more try shuts the venue's lane.
+    """
+    leg, order, out = e.model, e.args[0], e.args[1]
+    reason = order.end_reason
+    if wants_lane_shut(reason, leg.excuses):
+        rules = leg.instrument
+        refusal = Refusal(reason, rules.index, rules.key, order.end_text, 0)
+        out.tell(leg.holding.lane, "pushed_back", refusal)
+    leg.attempts = max(leg.attempts - 1, 0)
+    if reason not in leg.excuses:
+        leg.excused = (*leg.excuses, reason)
+        leg.excused_for = leg.circumstances
+    _pause(e)
+
+
+def _pause(e: EventData) -> None:
     leg, out = e.model, e.args[1]
-    leg.refusals += 1
     leg.timers.pop("attempt", None)
     leg.timers["pause"] = due = out.now + leg.settings.backoff_ns
     out.commands.append(Arm(leg.uid, "pause", due))
@@ -243,9 +296,13 @@ def wait(e: EventData) -> None:
     if leg.wait_reason == "spread":
         timers["gate"] = due = out.now + leg.settings.spread_wait_ns
         out.commands.append(Arm(leg.uid, "gate", due))
+    if leg.wait_reason == "venue_mode" or leg.wait_reason in CUT_OFF:
+        out.tell(leg.close, "venue_moved")
     if leg.read_after:
         leg.ask_count = 0
         reread_later(leg, out)
+    else:
+        read_soon(e)
     _watch(leg, True)
 
 
@@ -262,11 +319,10 @@ def leave_wait(e: EventData) -> None:
 def renew_deadline(e: EventData) -> None:
     """Give the rung its time anew where a wait or a hold had stopped it."""
     leg, out = e.model, e.args[1]
-    if "deadline" not in leg.timers:
+    if "deadline" not in leg.timers and leg.clock_left < 0:
         settings = leg.settings
         rung = settings.passive_limit if leg.rung == PASSIVE else settings.aggressive_limit
-        leg.timers["deadline"] = due = out.now + rung.timeout_ns
-        out.commands.append(Arm(leg.uid, "deadline", due))
+        _run_clock(leg, rung.timeout_ns, out)
 
 
 def waive_spread(e: EventData) -> None:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from machines.leg_model import (
     attempts_spent,
-    judge,
+    is_cut_off,
     rung_after,
     shut_by,
     untradeable,
     wants_requote,
 )
 from machines.policy.escalating import STUCK, existing_rung
+from machines.policy.refusing import spends_attempt
 from machines.types import (
     AGGRESSIVE,
     MARKET,
@@ -69,14 +70,23 @@ def passive_is_spent_for_good(e: EventData) -> bool:
 
 def _refused_out(e: EventData) -> bool:
     leg: Leg = e.model
-    if ended_whole(e) or e.args[0].cancel_wanted:
+    if ended_whole(e) or e.args[0].cancel_wanted or is_excused(e):
         return False
     return leg.refusals >= leg.settings.passive_limit.post_only_rejects_max
 
 
 def attempts_are_spent(e: EventData) -> bool:
     """Every attempt of this rung has been sent; a retry of a stuck leg has one."""
-    return attempts_spent(e.model) and not ended_whole(e)
+    return attempts_spent(e.model) and not ended_whole(e) and not is_excused(e)
+
+
+def is_excused(e: EventData) -> bool:
+    """Refused for a reason that asks to wait, to repair or to read first: no attempt is spent."""
+    leg: Leg = e.model
+    order: Order = e.args[0]
+    if not order.end_reason or order.cancel_wanted or order.state == "filled":
+        return False
+    return not spends_attempt(order.end_reason, leg.excuses)
 
 
 def ended_whole(e: EventData) -> bool:
@@ -155,6 +165,14 @@ def order_is_too_large(e: EventData) -> bool:
     return leg.order is not None and leg.order.open_qty > leg.remaining
 
 
+def order_exceeds_lag(e: EventData) -> bool:
+    """The leg's venue can trade, and its order could fill more than it lags the other leg."""
+    leg: Leg = e.model
+    if leg.order is None or is_cut_off(leg, e.args[1].now):
+        return False
+    return leg.order.open_qty > leg.lag
+
+
 def order_may_be_renewed(e: EventData) -> bool:
     """The leg has a live order, and its rest could be placed again."""
     leg: Leg = e.model
@@ -212,42 +230,11 @@ def waits_for_passive(e: EventData) -> bool:
     return e.model.rung == PASSIVE and not gate_is_shut(e)
 
 
-def read_agrees(e: EventData) -> bool:
-    """A read of a trusted venue, asked since the refusal, shows what we believe to be held."""
-    return _read_says(e) == "agrees"
-
-
-def read_shows_less(e: EventData) -> bool:
-    """Two equal reads show less than we believe, beyond what a lagging read explains."""
-    return _read_says(e) == "smaller"
-
-
-def read_shows_more(e: EventData) -> bool:
-    """Two equal reads show more than we believe, or the other side."""
-    return _read_says(e) == "larger"
-
-
-def read_cannot_lag(e: EventData) -> bool:
-    """A read within the venue's read lag shows less or the other side: one that lags shows more."""
-    holding = e.model.holding
-    if _read_says(e) != "stale" or holding.read_sent_at < holding.last_fill_at:
-        return False
-    believed: int = holding.qty
-    shown: int = holding.read_qty
-    return shown < believed if believed > 0 else shown > believed and believed < 0
-
-
-def _read_says(e: EventData) -> str:
-    leg: Leg = e.model
-    if not leg.holding.session.trusted:
-        return "unknown"
-    return judge(leg, leg.read_after).kind
-
-
 def read_is_overdue(e: EventData) -> bool:
     """The position could not be read for `alarm_after_s`, and nobody has been told of it."""
     leg: Leg = e.model
     if "venue_degraded" in leg.close.alarmed:
         return False
     now: int = e.args[1].now
-    return now >= leg.read_after + leg.settings.alarm_after_ns
+    since = leg.read_after or leg.holding.doubted_at
+    return now >= since + leg.settings.alarm_after_ns

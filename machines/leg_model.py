@@ -9,7 +9,6 @@ from machines.placing import passive_ticks
 from machines.policy.escalating import STUCK, existing_rung
 from machines.policy.gating import below_minimum, book_is_valid, floor_to_lot, gate, spread_is_wide
 from machines.policy.pricing import cap_from, has_moved_away
-from machines.policy.reconciling import Judgement, judge_read
 from machines.types import (
     AGGRESSIVE,
     BUY,
@@ -21,10 +20,11 @@ from machines.types import (
 if TYPE_CHECKING:
     from machines.close_model import Close
     from machines.env import Env
-    from machines.holding import Holding
+    from machines.holding_model import Holding
     from machines.order_model import Order
 
 
+ZERO = Decimal(0)
 FREE = -1
 ENDED = ("done", "dust")
 
@@ -33,12 +33,13 @@ class Leg:
     """One leg of a close. Quantities in units, prices in ticks, times in ns."""
 
     __slots__ = (
-        "agreed_at", "ask_count", "attempts", "attempts_total", "balancing", "book", "close",
-        "env", "filled_at_end", "funding", "held", "holding", "id", "instrument", "keep",
-        "liquidated", "next_rung", "number", "order", "orders", "quoted_at", "read_after",
-        "refusals", "requotes", "retried_at", "retrying", "rung", "settings", "sibling", "side",
-        "start_ask", "start_bid", "start_qty", "starts_at_break_even", "state", "step", "timers",
-        "uid", "venue", "wait_reason",
+        "agreed_at", "ask_count", "attempts", "attempts_total", "balancing", "book", "clock_left",
+        "close", "env", "excused", "excused_for", "filled_at_end", "funding", "held", "holding",
+        "id", "instrument", "keep", "liquidated", "next_rung", "number", "order", "orders",
+        "quoted_at", "read_after", "refusals", "requotes", "retried_at", "retrying", "rung",
+        "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
+        "starts_at_break_even", "state", "step", "taken_fees", "taken_priced", "taken_units",
+        "taken_value", "timers", "uid", "venue", "wait_reason",
     )  # fmt: skip
 
     def __init__(self, close: Close, number: int, holding: Holding, env: Env) -> None:
@@ -65,8 +66,14 @@ class Leg:
         self.start_bid = 0
         self.start_ask = 0
         self.liquidated = False
+        #: What the venue did to the position by itself: signed units, how many of them at a known
+        #: price, the sum of ticks * units of those, and what it charged.
+        self.taken_units = 0
+        self.taken_priced = 0
+        self.taken_value = 0
+        self.taken_fees = ZERO
         #: Received (paid: below 0) in quote currency while the close owned the position.
-        self.funding = Decimal(0)
+        self.funding = ZERO
         #: Stays without an order until the close starts it: at first, while held back, once ended.
         self.held = True
         self.retrying = False
@@ -76,7 +83,13 @@ class Leg:
         #: When the newest read was asked that agreed on what is held, while its close reconciles.
         self.agreed_at = 0
         self.ask_count = 0
+        #: Reasons of refusals that spent no attempt, and what held when they did not: the position
+        #: and the rules. A change of either makes them new again.
+        self.excused: tuple[str, ...] = ()
+        self.excused_for = (0, 0)
         self.wait_reason = ""
+        #: What is left of the rung's time while its clock stands, in ns; below 0: it runs.
+        self.clock_left = -1
         self.balancing = False
         self.side = BUY if holding.qty < 0 else SELL
         self.rung = PASSIVE
@@ -90,6 +103,14 @@ class Leg:
         self.requotes = 0
         self.quoted_at = 0
         self.starts_at_break_even = False
+
+    def note_taken(self, units: int, price: int | None, fee: Decimal = ZERO) -> None:
+        """Count what the venue did by itself as a fill of its own; a price of None is unknown."""
+        self.taken_units += units
+        if price is not None:
+            self.taken_priced += units
+            self.taken_value += units * price
+        self.taken_fees += fee
 
     @property
     def rest(self) -> int:
@@ -110,15 +131,34 @@ class Leg:
         return rest if rest > 0 else 0
 
     @property
-    def only_balances(self) -> bool:
-        """Whether the leg may only catch up with a sibling that is still quoting patiently.
+    def bound_by(self) -> str:
+        """Why the leg may only catch up with its sibling, for the difference and no more.
 
-        So it is after the exposure budget was spent: for the difference, and no more.
+        `together` while the pair waits for a venue, `balanced` after the exposure budget was spent
+        and the sibling is still quoting patiently; empty if it may close what remains.
         """
         sibling = self.sibling
-        if not self.balancing or sibling is None or sibling.state in ENDED:
-            return False
-        return max(sibling.rung, sibling.next_rung) == PASSIVE
+        if sibling is None or sibling.state in ENDED:
+            return ""
+        if self.close.waits_together:
+            return "together"
+        patient = max(sibling.rung, sibling.next_rung) == PASSIVE
+        return "balanced" if self.balancing and patient else ""
+
+    @property
+    def lag(self) -> int:
+        """By how many units the leg may go on where it may only catch up."""
+        return self.close.behind(self) if self.close.waits_together else self.close.lag_of(self)
+
+    @property
+    def circumstances(self) -> tuple[int, int]:
+        """What a refusal may have been about: the position held, and the version of the rules."""
+        return self.holding.qty, self.instrument.version
+
+    @property
+    def excuses(self) -> tuple[str, ...]:
+        """Reasons for which a refusal was excused, and nothing has changed since."""
+        return self.excused if self.excused_for == self.circumstances else ()
 
     @property
     def busy(self) -> bool:
@@ -173,27 +213,6 @@ def untradeable(leg: Leg) -> str:
     return below_minimum(size, _reference_price(leg), leg.instrument, exempt)
 
 
-def judge(leg: Leg, since: int) -> Judgement:
-    """What the newest read of the leg's instrument says, if it was asked at or after `since`."""
-    holding = leg.holding
-    if holding.read_sent_at < since or not holding.read_at:
-        return Judgement("unknown")
-    verdict = judge_read(
-        believed=holding.qty,
-        read_qty=holding.read_qty,
-        complete=holding.read_ok,
-        sent_at=holding.read_sent_at,
-        taken_at=holding.read_taken_at,
-        last_fill_at=holding.last_fill_at,
-        last_fill_venue_at=holding.last_fill_venue_at,
-        read_lag_ns=leg.venue.read_lag_ns,
-        foreign_at=holding.foreign_at,
-    )
-    if verdict.kind in ("smaller", "larger") and holding.read_equal < 2:
-        return Judgement("unknown")
-    return verdict
-
-
 def shut_by(leg: Leg, now: int) -> str:
     """Why the leg may not place now; empty when every gate is open."""
     settings = leg.settings
@@ -208,13 +227,30 @@ def shut_by(leg: Leg, now: int) -> str:
         trusted=session.trusted,
         mode=session.mode,
         post_only=leg.rung == PASSIVE,
-        awaiting_read=leg.read_after > 0,
+        lane=leg.holding.lane.shut_for(leg.instrument.index),
+        awaiting_read=leg.read_after > 0 or leg.holding.state != "settled",
         book_valid=book_is_valid(bid, ask, now - book.venue_at, settings.book_max_age_ns),
         has_mark=book.mark > 0,
         wide=bid > 0 and ask > 0 and spread_is_wide(bid, ask, limit),
         spread_waived=close.spread_waived or close.urgency == "immediate",
-        balanced=leg.only_balances and not close.lag_of(leg),
+        level="" if not leg.bound_by or leg.lag else leg.bound_by,
     )
+
+
+#: What shuts a lane for longer than a pause.
+CUT_OFF = ("banned", "unready", "barred", "unfit")
+
+
+def is_cut_off(leg: Leg, now: int) -> bool:
+    """Whether the leg cannot trade on its rung: venue mode, ban or halt, or untrusted for long."""
+    holding = leg.holding
+    session = holding.session
+    if not session.trusted:
+        return now >= session.untrusted_since + leg.settings.alarm_after_ns
+    quotes = session.mode == "post_only" and leg.rung == PASSIVE
+    if session.mode != "online" and not quotes:
+        return True
+    return holding.lane.shut_for(leg.instrument.index) in CUT_OFF
 
 
 def wants_requote(leg: Leg, now: int) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.leg_model import judge
 from machines.messages import (
     Alarm,
     Arm,
@@ -15,8 +14,8 @@ from machines.messages import (
     ReadTruth,
 )
 from machines.policy.reconciling import ask_again_after
+from machines.policy.refusing import READ_FIRST, REFRESH_RULES
 from machines.table import Out
-from machines.types import READ_FIRST, REFRESH_RULES
 
 if TYPE_CHECKING:
     from transitions import EventData
@@ -48,12 +47,22 @@ def reread_later(leg: Leg, out: Out) -> None:
     out.commands.append(Arm(leg.uid, "reread", due))
 
 
+def read_soon(e: EventData) -> None:
+    """What is held is in question: begin to ask for it, unless the venue itself is being read."""
+    leg, out = e.model, e.args[1]
+    holding = leg.holding
+    if holding.state != "settled" and holding.session.trusted and "reread" not in leg.timers:
+        leg.ask_count = 0
+        reread_later(leg, out)
+
+
 def call_person(e: EventData) -> None:
     """Say that a venue does not tell what is held there."""
     leg, out = e.model, e.args[1]
     leg.close.alarmed.add("venue_degraded")
     text = f"{leg.venue.name}: no usable read of {leg.id}"
-    out.commands.append(Alarm(out.now, "venue_degraded", leg.close.id, text, leg.read_after))
+    since = leg.read_after or leg.holding.doubted_at
+    out.commands.append(Alarm(out.now, "venue_degraded", leg.close.id, text, since))
 
 
 def trust_position(e: EventData) -> None:
@@ -61,32 +70,3 @@ def trust_position(e: EventData) -> None:
     leg = e.model
     leg.read_after = 0
     leg.timers.pop("reread", None)
-
-
-def doubt_position(e: EventData) -> None:
-    """Place nothing more before a read has settled what is held."""
-    leg, out = e.model, e.args[1]
-    leg.read_after = leg.read_after or out.now
-
-
-def doubt_and_reread(e: EventData) -> None:
-    """Place nothing more before a read has settled what is held, and keep asking for one."""
-    leg, out = e.model, e.args[1]
-    if not leg.read_after:
-        leg.ask_count = 0
-        doubt_position(e)
-        reread_later(leg, out)
-
-
-def take_over(e: EventData) -> None:
-    """Believe the venue: less is held than our own facts amount to, so less is left to do."""
-    leg, out = e.model, e.args[1]
-    leg.holding.accept(judge(leg, leg.read_after).qty)
-    trust_position(e)
-    out.tell(leg, "order_filling")
-
-
-def report_more(e: EventData) -> None:
-    """More is held than we know of: an operator decides."""
-    leg, out = e.model, e.args[1]
-    out.tell(leg.close, "foreign")

@@ -32,6 +32,7 @@ from machines.order_moves import (
     book_settled,
     call_person,
     cancel_contradicted,
+    end_is_witnessed,
     ignore,
     never_seen,
     newer_than_death,
@@ -40,6 +41,7 @@ from machines.order_moves import (
     note_growth,
     note_live,
     note_resting,
+    note_vanished,
     read_trades,
     repeat_cancel,
     send_cancel,
@@ -190,6 +192,12 @@ ROWS = (
     Row("untraced",     (*_ALIVE, *_DEAD),     None,           None,             (ignore,),
         untaken="pending, sent, live, cancelling, contradicted, filled, cancelled, rejected, expired: "
         "told only to those whose fate is unknown"),
+    Row("lacked",       _DOUBT,                "cancelled",    end_is_witnessed, (note_vanished,),
+        "a venue that only lists open orders: two rounds without it that add up"),
+    Row("lacked",       (*_ALIVE, *_DEAD),     None,           None,             (ignore,),
+        "one round that lacks it proves nothing",
+        untaken="pending, sent, live, cancelling, filled, cancelled, rejected, expired: "
+        "told only to those that are in doubt"),
     Row("query_failed", (*_ALIVE, *_DEAD),     None,           None,             (ignore,),
         "an error carries no information",
         untaken=_UNASKED),

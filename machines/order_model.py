@@ -16,12 +16,13 @@ from machines.messages import (
 )
 from machines.types import (
     MS,
+    TERMINAL,
     Instrument,
     VenueSettings,
 )
 
 if TYPE_CHECKING:
-    from machines.holding import Holding
+    from machines.holding_model import Holding
     from machines.leg_model import Leg
 
 
@@ -71,6 +72,10 @@ class Order(Struct, eq=False):
     missing_first: int = 0
     missing_last: int = 0
     read_after: bool = False
+    #: The venue's time of the last sign of life, and the first round since that lacked the order.
+    seen_at: int = 0
+    lacked_first: int = 0
+    lacked_last: int = 0
     unknown_since: int = 0
     alarmed: bool = False
     #: The rules under which it was sent: those of the holding at that time.
@@ -95,6 +100,19 @@ class Order(Struct, eq=False):
         return holding.owner if self.leg is None else holding.latest
 
     @property
+    def countable_from(self) -> int:
+        """When a round that lacks the order may count against it; 0: never.
+
+        After the last sign of life, or where there was none after the venue's own deadline.
+        """
+        venue = self.venue
+        if self.acked:
+            return max(self.seen_at, self.sent_at) + venue.read_lag_ns + venue.clock_error_max_ns
+        if venue.capabilities.deadline == "none":
+            return 0
+        return self.sent_at + venue.absent_after_ns
+
+    @property
     def open_qty(self) -> int:
         """Quantity that may still fill: reserved, also while unknown."""
         return 0 if self.state in DEAD or self.cum >= self.qty else self.qty - self.cum
@@ -104,6 +122,8 @@ def join_report(order: Order, report: OrderReported) -> int:
     """Join a report's figures into the order; return by how many units `cum` grew."""
     if report.status != "REJECTED":
         order.acked = True
+        if report.status not in TERMINAL:
+            note_sign(order, report.venue_at)
     if report.price is not None:
         order.booked = report.price
     if report.average is not None and (report.cum or 0) >= order.cum:
@@ -130,6 +150,7 @@ def join_fill(order: Order, fill: FillReported) -> int:
         return 0
     else:
         trades.add(fill.trade)
+    note_sign(order, fill.venue_at)
     order.traded += fill.qty
     order.value += fill.qty * fill.price
     order.fees += fill.fee
@@ -151,6 +172,22 @@ def join_missing(order: Order, answer: OrderMissing) -> None:
         return
     order.missing_first = order.missing_first or answer.sent_at
     order.missing_last = max(order.missing_last, answer.sent_at)
+
+
+def note_sign(order: Order, venue_at: int) -> None:
+    """The venue showed the order alive, or a trade of it: what lacked it before is void."""
+    if venue_at > order.seen_at:
+        order.seen_at = venue_at
+        order.lacked_first = order.lacked_last = 0
+
+
+def join_lack(order: Order, sent_at: int, *, agrees: bool) -> None:
+    """Join a complete round that lacks the order; one whose position does not add up voids them."""
+    if not agrees:
+        order.lacked_first = order.lacked_last = 0
+    elif order.countable_from and sent_at >= order.countable_from:
+        order.lacked_first = order.lacked_first or sent_at
+        order.lacked_last = max(order.lacked_last, sent_at)
 
 
 _ENDS = {"CANCELED": "cancelled", "EXPIRED": "expired", "REJECTED": "rejected"}

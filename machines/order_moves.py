@@ -22,14 +22,18 @@ from machines.policy.reconciling import (
     MISSING_APART_NS,
     absence_is_proved,
     ask_again_after,
+    death_is_witnessed,
 )
 from machines.table import Out
-from machines.types import BUY
 
 if TYPE_CHECKING:
     from transitions import EventData
 
     from machines.order_model import Order
+
+
+#: Lookups that do not find an order that is over: its trades are asked for too.
+BLIND = ("open_only", "none")
 
 
 def never_seen(e: EventData) -> bool:
@@ -63,13 +67,29 @@ def absent(e: EventData) -> bool:
     )
 
 
+def end_is_witnessed(e: EventData) -> bool:
+    """Two rounds, a read lag apart and after the last sign of life, show that it has ended."""
+    order: Order = e.model
+    venue = order.venue
+    return death_is_witnessed(
+        lookup=venue.capabilities.lookup,
+        open_orders=venue.capabilities.open_orders,
+        countable_from=order.countable_from,
+        first=order.lacked_first,
+        last=order.lacked_last,
+        read_lag_ns=venue.read_lag_ns,
+    )
+
+
 def credit(order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
     """Book newly known fill quantity: the holding, the exposure, and an over-fill's alarm."""
     if grown < 0:
         raise InvariantBroken("I4", f"{order.id}: cumulative fill fell by {-grown}", order)
     holding = order.holding
-    holding.qty += grown if order.side == BUY else -grown
+    side = order.side
+    holding.change(side * (grown - _believed_already(order, grown, venue_at)))
     holding.last_fill_at = at
+    holding.last_fill_side = side
     if venue_at > holding.last_fill_venue_at:
         holding.last_fill_venue_at = venue_at
     if order.leg is not None:
@@ -81,6 +101,23 @@ def credit(order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
         quantity = order.instrument.quantity
         text = f"{quantity(order.cum):f} filled of {quantity(order.qty):f} sent"
         out.commands.append(Alarm(at, "overfill", order.id, text))
+
+
+def _believed_already(order: Order, grown: int, venue_at: int) -> int:
+    """How much of a fill is in our belief, because a read had shown it before anybody told of it.
+
+    It is, where the fill or the death of its order was before the view that was believed.
+    """
+    holding = order.holding
+    left = holding.unexplained * order.side
+    if left <= 0:
+        return 0
+    until = holding.unexplained_until
+    if venue_at > until and not 0 < order.died_at <= until:
+        return 0
+    part = min(grown, left)
+    holding.unexplained -= part * order.side
+    return part
 
 
 def book_settled(e: EventData) -> None:
@@ -163,6 +200,14 @@ def note_absence(e: EventData) -> None:
     order, out = e.model, e.args[1]
     order.died_at = out.now
     order.end_reason = "ABSENT"
+    _bury(order, out)
+
+
+def note_vanished(e: EventData) -> None:
+    """Record that the venue has ended the order unseen, with what its trades amount to."""
+    order, read, out = e.model, e.args[0], e.args[1]
+    order.died_at = read.taken_at
+    order.end_reason = "VANISHED"
     _bury(order, out)
 
 
@@ -274,5 +319,7 @@ def _arm(order: Order, out: Out, tag: str, due: int) -> None:
 def _ask(order: Order, out: Out) -> None:
     order.asked_at = out.now
     out.commands.append(QueryOrder(out.now, order.uid, order.instrument.index))
+    if order.venue.capabilities.lookup in BLIND:
+        out.commands.append(ReadTruth(out.now, order.venue.name, order.instrument.index))
     _arm(order, out, "ask", out.now + ask_again_after(order.ask_count))
     order.ask_count += 1

@@ -18,7 +18,7 @@ from machines.types import AGGRESSIVE, BUY, MARKET, PASSIVE, RUNGS
 
 if TYPE_CHECKING:
     from machines.env import Env
-    from machines.holding import Holding
+    from machines.holding_model import Holding
     from machines.leg_model import Leg
     from machines.table import Out
 
@@ -32,7 +32,7 @@ def place(leg: Leg, out: Out) -> None:
         if order.alive:
             raise InvariantBroken("I6", f"{leg.id}: {order.id} may still fill", leg)
     remaining = leg.remaining
-    wanted = min(remaining, leg.close.lag_of(leg)) if leg.only_balances else remaining
+    wanted = min(remaining, leg.lag) if leg.bound_by else remaining
     qty = floor_to_lot(wanted, leg.instrument)
     if not 0 < qty <= remaining:
         text = f"{leg.id}: order of {qty} for a remainder of {remaining}"

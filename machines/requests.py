@@ -23,10 +23,21 @@ from machines.policy.escalating import urgency_of
 
 if TYPE_CHECKING:
     from machines.env import Env
-    from machines.holding import Holding
+    from machines.holding_model import Holding
+    from machines.lane import Lane
     from machines.order_model import Order
     from machines.table import Out
     from machines.types import PairSettings
+
+
+#: What resuming a venue amounts to, by what its lane was.
+RESUMED = {
+    "barred": "orders are tried again with the present credentials",
+    "unready": "orders are tried again whatever the mode was",
+    "unfit": "the instruments that took no order are tried again",
+    "shut": "pushed back by the venue for a time; that time stays",
+    "banned": "banned by the venue for a time; that time stays",
+}
 
 
 class Requests:
@@ -36,12 +47,14 @@ class Requests:
     holdings: list[Holding]
     pairs: Mapping[str, PairSettings]
     closes: dict[str, Close]
+    lanes: dict[str, Lane]
     close_count: int
 
     if TYPE_CHECKING:  # what the core and its other half provide
 
         def touch(self, close: Close) -> None: ...
         def recheck(self, out: Out, closes: list[Close]) -> None: ...
+        def recheck_venue(self, venue: str, out: Out) -> None: ...
         def drain(self, out: Out) -> None: ...
         def remember_single(self, order: Order) -> None: ...
 
@@ -97,6 +110,8 @@ class Requests:
             for close in alive:
                 for leg in close.legs:
                     out.tell(leg, "halt")
+        elif command == "resume" and fact.target:
+            self._resume_venue(fact, out)
         elif command == "resume":
             self.env.halted = False
             out.answer = "resumed"
@@ -118,6 +133,19 @@ class Requests:
                 self.drain(out)
         self.recheck(out, list(self.closes.values()))
         out.answer = "kill: closing everything"
+
+    def _resume_venue(self, fact: OperatorCommanded, out: Out) -> None:
+        """Lift what a venue's refusals have barred; the operator's own halt stays."""
+        lane = self.lanes.get(fact.target)
+        if lane is None:
+            known = ", ".join(sorted(self.lanes))
+            out.answer = f"unknown venue {fact.target!r}; known: {known}"
+            return
+        was = lane.state if lane.state in ("barred", "unready") or not lane.barred else "unfit"
+        out.tell(lane, "resumed", fact)
+        self.drain(out)
+        out.answer = f"{fact.target}: {RESUMED.get(was, 'nothing was barred there')}"
+        self.recheck_venue(fact.target, out)
 
     def _settle(self, fact: OperatorCommanded, out: Out) -> None:
         """Settle an order in doubt, named by its number or by the instrument it stands on."""
@@ -156,8 +184,39 @@ class Requests:
             return
         if not chosen:
             out.answer = f"no close of {fact.target or 'any pair'} is alive"
+        elif fact.qty is not None:
+            refused = self._count(fact, chosen, out)
+            if refused:
+                out.answer = refused
+                return
         for close in chosen:
             out.tell(close, trigger, fact)
+
+    def _count(self, fact: OperatorCommanded, chosen: list[Close], out: Out) -> str:
+        """Take a person's word for what is held where the venue shows no positions.
+
+        Returns why that cannot be done, and has changed nothing then.
+        """
+        if len(chosen) != 1 or chosen[0].state != "frozen" or fact.qty is None:
+            return "a quantity is adopted for one frozen close, named by its pair; nothing was done"
+        counts: dict[int, int] = {}
+        for leg in chosen[0].legs:
+            holding = leg.holding
+            if holding.venue.capabilities.position != "unavailable":
+                continue
+            step = holding.instrument.base(1)
+            count = int(fact.qty / step)
+            if count * step != fact.qty:
+                return f"{leg.id}: {fact.qty:f} is no multiple of {step:f}; nothing was done"
+            known = holding.qty + holding.announced
+            side = -leg.side if not known else 1 if known > 0 else -1
+            counts[leg.instrument.index] = side * count
+        if not counts:
+            return f"{chosen[0].id}: its venues show what is held; adopt it without a quantity"
+        for leg in chosen[0].legs:
+            if leg.instrument.index in counts:
+                out.tell(leg.holding, "counted", counts[leg.instrument.index])
+        return ""
 
     def _order_placed(self, fact: OrderPlaced, out: Out) -> None:
         """Send one plain order that belongs to no ladder; none beside a close that is alive."""

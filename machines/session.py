@@ -37,7 +37,7 @@ class Session:
 
     __slots__ = (
         "alarmed", "ask_count", "attempts", "env", "id", "last_view", "mode", "opened_at",
-        "settings", "state", "timers", "uid", "venue",
+        "settings", "state", "timers", "told", "uid", "untrusted_since", "venue",
     )  # fmt: skip
 
     def __init__(self, venue: VenueSettings, settings: SessionSettings, env: Env) -> None:
@@ -54,6 +54,10 @@ class Session:
         self.opened_at = 0
         self.last_view: tuple[tuple[int, int | None, int], ...] | None = None
         self.alarmed = False
+        #: Since when the venue is not trusted.
+        self.untrusted_since = 0
+        #: A person knows that the venue is not trusted, since it was last.
+        self.told = False
 
     @property
     def trusted(self) -> bool:
@@ -93,6 +97,8 @@ def connect(e: EventData) -> None:
     """Open the link, within `open_timeout`."""
     session, out = e.model, e.args[1]
     session.timers.clear()
+    if session.trusted:
+        session.untrusted_since = out.now
     out.commands.append(Connect(out.now, session.id))
     _arm(e, "open", session.settings.open_timeout_ns)
 
@@ -120,6 +126,7 @@ def read_later(e: EventData) -> None:
     session = e.model
     _arm(e, "ask", ask_again_after(session.ask_count))
     session.ask_count += 1
+    _tell(e, getattr(e.args[0], "cause", "") or "its open orders or trades are missing")
 
 
 def forget_view(e: EventData) -> None:
@@ -137,6 +144,7 @@ def become_trusted(e: EventData) -> None:
     """The view is complete and stable: creates are allowed again."""
     session = e.model
     session.timers.clear()
+    session.told = False
     _arm(e, "stable", session.settings.live_stable_ns)
 
 
@@ -153,6 +161,9 @@ def back_off(e: EventData) -> None:
     session.timers.clear()
     session.attempts += 1
     fact = e.args[0]
+    if session.attempts > 1 or not isinstance(fact, LinkClosed):
+        # A link that breaks once while it is being opened is everyday; no answer at all is not.
+        _tell(e, getattr(fact, "cause", "") or "no answer in time")
     draw = fact.draw if isinstance(fact, LinkClosed) else MILLION // 2
     ceiling = min(settings.backoff_max_ns, settings.backoff_base_ns << min(session.attempts, 16))
     span = max(ceiling - settings.backoff_min_ns, 0)
@@ -165,11 +176,18 @@ def back_off(e: EventData) -> None:
 
 def lose_trust(e: EventData) -> None:
     """Say that the venue is untrusted: nothing is created there until two reads agree again."""
+    e.model.timers.clear()
+    e.model.untrusted_since = e.args[1].now
+    _tell(e, getattr(e.args[0], "cause", "") or "unknown cause")
+
+
+def _tell(e: EventData, cause: str) -> None:
+    """Tell a person that the venue is not trusted, once until it is."""
     session, out = e.model, e.args[1]
-    session.timers.clear()
-    cause = getattr(e.args[0], "cause", "") or "unknown cause"
-    text = f"untrusted ({cause}); no order is created there until two reads agree"
-    out.commands.append(Alarm(out.now, "venue_degraded", session.id, text))
+    if not session.told:
+        session.told = True
+        text = f"untrusted ({cause}); no order is created there until two reads agree"
+        out.commands.append(Alarm(out.now, "venue_degraded", session.id, text))
 
 
 def ignore(e: EventData) -> None:

@@ -10,7 +10,14 @@ from engine.diagrams.docs import Docs, describe
 from machines.table import Table
 
 #: Modules that export `TABLE`; a module that is not there yet is skipped by name.
-PRODUCTION = ("machines.order", "machines.leg", "machines.close", "machines.session")
+PRODUCTION = (
+    "machines.order",
+    "machines.leg",
+    "machines.close",
+    "machines.holding",
+    "machines.session",
+    "machines.lane",
+)
 
 settings.register_profile("unwind", derandomize=True, deadline=None, database=None)
 settings.load_profile("unwind")

@@ -178,7 +178,7 @@ class Bench:
         leg.state = state
         leg.rung = rung
         leg.attempts = leg.refusals = leg.requotes = 0
-        leg.holding.qty = -rest
+        leg.holding.accept(-rest)
         for name, value in attributes.items():
             setattr(leg, name, value)
         if order:

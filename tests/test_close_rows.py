@@ -5,6 +5,7 @@ What a row should do is written here from the rules of two legs together, not re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from machines.close_model import Close
 from machines.digest import describe
 from machines.messages import (
+    Alarm,
     CloseRequested,
     FillReported,
+    ModeChanged,
     OperatorCommanded,
     OrderPlaced,
     OrderReported,
@@ -22,7 +25,7 @@ from machines.messages import (
     TruthFailed,
 )
 from machines.policy.escalating import STUCK
-from machines.types import AGGRESSIVE, BUY, MARKET, NS, PASSIVE, SELL
+from machines.types import AGGRESSIVE, BUY, MARKET, NS, PASSIVE, SELL, CloseSettings
 from tests.rows import TEN, Bench, kinds, told
 
 LADDER = ("passive_limit", "aggressive_limit", "market")
@@ -60,6 +63,7 @@ def close_in(bench: Bench, state: str, a: str = "", b: str = "", **attributes: A
 QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
     "truth": (None, (*RUN, "reconciled", "frozen", "quarantined")),
     "leg_moved": (None, ("frozen", "quarantined")),
+    "venue_moved": (None, ("preparing", "reconciling", *ALL[6:])),
     "passive_over": (None, ("preparing", "reconciling", *ALL[6:], "stuck")),
     "budget": (None, ("preparing", "reconciling", *ALL[6:])),
     "asked_again": (("immediate", "KILL"), ("reconciled",)),
@@ -301,7 +305,7 @@ def test_a_close_is_where_its_furthest_leg_is_and_never_goes_back(
 def test_when_the_passive_time_is_over_the_lagging_leg_escalates_first(state: str) -> None:
     bench = Bench()
     close = close_in(bench, state, "passive_limit", "passive_limit")
-    close.legs[0].holding.qty = 700
+    close.legs[0].holding.accept(700)
     out = bench.fire(close, "passive_over")
     assert told(out) == [("b:X", "escalate"), ("a:X", "escalate")]
 
@@ -310,12 +314,13 @@ def test_when_the_passive_time_is_over_the_lagging_leg_escalates_first(state: st
 def test_a_spent_budget_alarms_and_moves_the_lagging_leg_one_rung(state: str) -> None:
     bench = Bench()
     close = close_in(bench, state, "passive_limit", "passive_limit")
-    close.legs[0].holding.qty = 600
+    close.legs[0].holding.accept(600)
     out = bench.fire(close, "budget")
     assert kinds(out) == ["Alarm"]
     assert told(out) == [("b:X", "escalate")]
     assert close.lag_of(close.legs[1]) == TEN - 600, "only for the difference"
-    assert close.legs[1].only_balances
+    assert close.legs[1].bound_by == "balanced"
+    assert close.legs[1].lag == TEN - 600
 
 
 @pytest.mark.parametrize("state", ["preparing", "reconciling", "frozen", "quarantined"])
@@ -391,7 +396,7 @@ def test_a_withdrawal_that_meets_whole_fills_goes_on_to_the_reads() -> None:
     bench = Bench()
     close = close_in(bench, "passive_limit", "done", "done", withdrawing=True)
     for leg in close.legs:
-        leg.holding.qty = 0
+        leg.holding.accept(0)
     out = bench.fire(close, "leg_moved", close.legs[0])
     assert (close.state, close.withdrawing) == ("reconciling", False)
     assert kinds(out) == ["ReadTruth", "ReadTruth"]
@@ -460,7 +465,7 @@ def reconciling(bench: Bench, **attributes: Any) -> Close:
     bench.tick()
     close = close_in(bench, "reconciling", "done", "done", wanted_at=bench.now, **attributes)
     for leg in close.legs:
-        leg.holding.qty = 0
+        leg.holding.accept(0)
         leg.agreed_at = bench.now
     bench.tick()
     return close
@@ -495,7 +500,7 @@ def test_a_close_does_not_end_beside_an_order_that_may_fill() -> None:
 def test_a_tradeable_rest_is_a_new_round_at_market() -> None:
     bench = Bench()
     close = reconciling(bench, agreed=[2, 2])
-    close.legs[1].holding.qty = -300
+    close.legs[1].holding.accept(-300)
     out = bench.fire(close, "evidence")
     assert (close.state, close.rounds, told(out)) == ("market", 1, [("b:X", "start")])
 
@@ -504,7 +509,7 @@ def test_a_round_starts_idle_legs_too_so_that_none_is_left_behind() -> None:
     bench = Bench()
     close = reconciling(bench, agreed=[2, 2])
     close.legs[0].state = "idle"
-    close.legs[1].holding.qty = -300
+    close.legs[1].holding.accept(-300)
     out = bench.fire(close, "evidence")
     assert (close.state, told(out)) == ("market", [("a:X", "start"), ("b:X", "start")])
     bench.drain(out)
@@ -516,7 +521,7 @@ def test_idle_legs_are_exhausted_with_the_rounds() -> None:
     close = reconciling(bench, agreed=[2, 2], rounds=3)
     for leg in close.legs:
         leg.state = "idle"
-    close.legs[1].holding.qty = -300
+    close.legs[1].holding.accept(-300)
     bench.drain(bench.fire(close, "evidence"))
     assert (close.state, [leg.state for leg in close.legs]) == ("stuck", ["done", "stuck"])
 
@@ -524,7 +529,7 @@ def test_idle_legs_are_exhausted_with_the_rounds() -> None:
 def test_a_rest_after_the_last_round_is_stuck() -> None:
     bench = Bench()
     close = reconciling(bench, agreed=[2, 2], rounds=3)
-    close.legs[1].holding.qty = -300
+    close.legs[1].holding.accept(-300)
     out = bench.fire(close, "evidence")
     assert (close.state, told(out), kinds(out)) == ("stuck", [("b:X", "exhaust")], ["Alarm"])
 
@@ -532,7 +537,7 @@ def test_a_rest_after_the_last_round_is_stuck() -> None:
 def test_an_untradeable_rest_ends_as_dust() -> None:
     bench = Bench()
     close = reconciling(bench, agreed=[2, 2])
-    close.legs[1].holding.qty = -4
+    close.legs[1].holding.accept(-4)
     out = bench.fire(close, "evidence")
     assert (close.state, close.outcome, kinds(out)) == ("reconciled", "dust", ["Alarm"])
 
@@ -584,7 +589,7 @@ def test_every_question_for_a_read_has_a_timer_that_repeats_it() -> None:
     bench = Bench()
     close = close_in(bench, "market", "done", "done")
     for leg in close.legs:
-        leg.holding.qty = 0
+        leg.holding.accept(0)
     bench.tick()
     bench.fire(close, "leg_moved", close.legs[0])
     assert close.timers["ask"] == bench.now + NS // 4
@@ -664,7 +669,7 @@ def test_a_read_that_agrees_past_the_lag_says_that_the_stranger_has_undone_it() 
     bench.read("a")
     bench.read("b")
     assert close.state == "market"
-    assert bench.core.holdings[1].foreign_at == 0
+    assert bench.core.holdings[1].announced_at == 0
 
 
 def test_a_position_that_no_fill_explains_voids_the_reads_of_before() -> None:
@@ -782,3 +787,187 @@ def test_a_quarantined_close_still_accounts_what_happens_and_places_nothing() ->
     bench.tick()
     out = bench.fire(close, "leg_moved", close.legs[0])
     assert (close.state, kinds(out), close.naked) == ("quarantined", [], 3)
+
+
+# ---------------------------------------------------------------- the pair waits together
+
+
+def hedged(bench: Bench, state: str, **attributes: Any) -> Close:
+    """A close on its ladder whose legs are even and rest on the same rung."""
+    rung = state if state in LADDER else "stuck"
+    attributes.setdefault("urgency", "normal")
+    return close_in(bench, state, rung, rung, **attributes)
+
+
+def away(bench: Bench, venue: str = "a") -> None:
+    bench.core.sessions[venue].mode = "maintenance"
+
+
+@pytest.mark.parametrize("state", LADDER)
+def test_a_hedged_pair_waits_for_a_venue_that_cannot_trade(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    away(bench)
+    out = bench.fire(close, "venue_moved")
+    assert close.waits_together
+    assert close.timers["together"] == bench.now + 300 * NS
+    assert told(out) == [("a:X", "stand_by"), ("b:X", "stand_by")]
+    (alarm,) = [each for each in out.commands if isinstance(each, Alarm)]
+    assert (alarm.kind, alarm.machine) == ("venue_degraded", "x")
+    assert "a:X cannot trade" in alarm.text
+    again = bench.fire(close, "venue_moved")
+    assert (kinds(again), told(again)) == ([], [])
+
+
+CUT_OFF: dict[str, Callable[[Bench], None]] = {
+    "mode": away,
+    "ban": lambda bench: setattr(bench.core.lanes["a"], "state", "banned"),
+    "credentials": lambda bench: setattr(bench.core.lanes["a"], "state", "barred"),
+    "a mode that it refuses for": lambda bench: setattr(bench.core.lanes["a"], "state", "unready"),
+    "the instrument": lambda bench: bench.core.lanes["a"].barred.update({0: "UNSUPPORTED"}),
+}
+
+
+@pytest.mark.parametrize("why", CUT_OFF.values(), ids=CUT_OFF.keys())
+def test_whatever_keeps_a_leg_from_trading_makes_the_pair_wait(
+    why: Callable[[Bench], None],
+) -> None:
+    bench = Bench()
+    close = hedged(bench, "passive_limit")
+    why(bench)
+    bench.fire(close, "venue_moved")
+    assert close.waits_together
+
+
+def test_a_push_back_is_a_pause_and_no_reason_to_wait_together() -> None:
+    bench = Bench()
+    close = hedged(bench, "passive_limit")
+    bench.core.lanes["a"].state = "shut"
+    bench.fire(close, "venue_moved")
+    assert not close.waits_together
+
+
+@pytest.mark.parametrize("rung", ["passive_limit", "aggressive_limit"])
+def test_post_only_is_enough_for_a_leg_that_quotes(rung: str) -> None:
+    bench = Bench()
+    close = hedged(bench, rung)
+    bench.core.sessions["a"].mode = "post_only"
+    bench.fire(close, "venue_moved")
+    assert close.waits_together == (rung != "passive_limit")
+
+
+@pytest.mark.parametrize("state", LADDER)
+@pytest.mark.parametrize("urgency", ["urgent", "immediate"])
+def test_a_close_in_a_hurry_waits_for_nobody(urgency: str, state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state, urgency=urgency)
+    away(bench)
+    out = bench.fire(close, "venue_moved")
+    assert (close.waits_together, told(out), kinds(out)) == (False, [], [])
+
+
+@pytest.mark.parametrize("how", ["ended", "liquidated", "never", "single", "withdrawing"])
+def test_where_there_is_no_hedge_to_keep_nobody_waits(how: str) -> None:
+    settings = CloseSettings(hold_together_ns=0) if how == "never" else None
+    bench = Bench(settings, single=how == "single")
+    if how == "single":
+        close = bench.close()
+    else:
+        close = hedged(bench, "aggressive_limit", withdrawing=how == "withdrawing")
+        if how == "ended":
+            close.legs[1].state = "done"
+        if how == "liquidated":
+            close.legs[1].liquidated = True
+    away(bench, "b" if how == "single" else "a")
+    bench.fire(close, "venue_moved")
+    assert not close.waits_together
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_a_venue_that_is_not_trusted_is_away_after_a_while(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    session = bench.core.sessions["a"]
+    session.state, session.untrusted_since = "backoff", bench.now
+    out = bench.fire(close, "venue_moved")
+    assert close.timers == {"away": bench.now + 10 * NS}
+    assert (told(out), kinds(out)) == ([], [])
+    bench.now += 10 * NS
+    del close.timers["away"]
+    bench.fire(close, "away")
+    assert close.waits_together == (state != "stuck")
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_what_is_back_in_time_is_not_waited_for(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state, parted=True)
+    close.timers["away"] = bench.now + NS
+    out = bench.fire(close, "venue_moved")
+    assert (close.timers, close.parted, told(out)) == ({}, False, [])
+    assert told(bench.fire(close, "away")) == []
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_both_go_on_when_the_venue_is_back(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    close.timers["together"] = bench.now + 300 * NS
+    away(bench)
+    assert told(bench.fire(close, "venue_moved")) == []
+    bench.core.sessions["a"].mode = "online"
+    bench.core.sessions["b"].state = "backoff"
+    assert told(bench.fire(close, "venue_moved")) == [], "the other is away now"
+    bench.core.sessions["b"].state = "live"
+    out = bench.fire(close, "venue_moved")
+    assert told(out) == [("a:X", "carry_on"), ("b:X", "carry_on")]
+    assert not close.waits_together
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_a_pair_that_has_waited_long_enough_goes_its_own_way(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    away(bench)
+    out = bench.fire(close, "together")
+    assert told(out) == [("a:X", "carry_on"), ("b:X", "carry_on")]
+    bench.fire(close, "venue_moved")
+    assert not close.waits_together, "once per outage"
+
+
+@pytest.mark.parametrize("state", RUN)
+@pytest.mark.parametrize("how", ["ended", "liquidated"])
+def test_the_loss_of_the_hedge_ends_the_waiting(how: str, state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    close.timers["together"] = bench.now + 300 * NS
+    if how == "ended":
+        close.legs[1].state = "done"
+    else:
+        close.legs[1].liquidated = True
+    out = bench.fire(close, "leg_moved", close.legs[1])
+    assert not close.waits_together
+    assert told(out)[:2] == [("a:X", "carry_on"), ("b:X", "carry_on")]
+
+
+def test_a_close_that_begins_while_a_venue_is_away_waits_at_once() -> None:
+    bench = Bench()
+    away(bench)
+    close = bench.close()
+    assert (close.state, close.waits_together) == ("passive_limit", True)
+    assert [leg.wait_reason for leg in close.legs] == ["venue_mode", "together"]
+    assert [leg.orders for leg in close.legs] == [[], []], "nothing was sent"
+    assert all(leg.clock_left > 0 for leg in close.legs)
+    bench.step(ModeChanged(bench.now, "a", "online"))
+    assert [len(leg.orders) for leg in close.legs] == [1, 1]
+
+
+# ---------------------------------------------------------------- orders that are not ours
+
+
+def test_a_strangers_order_seen_at_the_end_freezes_the_close() -> None:
+    bench = Bench()
+    close = reconciling(bench)
+    close.legs[1].holding.foreign = True
+    bench.fire(close, "truth", close.legs[1])
+    assert close.state == "frozen"

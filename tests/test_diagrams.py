@@ -30,7 +30,7 @@ from machines.core import TABLES
 from tests.tables import changed
 
 pytestmark = pytest.mark.filterwarnings("error")
-MACHINES = ["order", "leg", "close", "session"]
+MACHINES = ["order", "leg", "close", "holding", "session", "lane"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 

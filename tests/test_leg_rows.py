@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from machines.digest import describe
 from machines.leg_model import FREE, Leg
+from machines.messages import RulesRead
 from machines.policy.escalating import STUCK
+from machines.table import Out
 from machines.types import (
     AGGRESSIVE,
     MARKET,
@@ -388,6 +391,106 @@ def test_the_last_attempt_of_a_rung_ends_it(state: str, dest: str) -> None:
     check_arrival(leg, out)
 
 
+# ---------------------------------------------------------------- the reason of a refusal decides
+
+WAITS = ("RATE_LIMITED", "BANNED", "OVERLOADED", "NOT_SENT")
+REPAIRS = ("CLOCK_SKEW", "NONCE")
+HALTS = ("AUTH", "PERMISSION", "VENUE_MODE", "HALTED", "UNSUPPORTED", "MALFORMED")
+READS = ("REDUCE_ONLY_VIOLATION", "REDUCE_ONLY_CAPACITY", "SELF_TRADE", "UNKNOWN_ORDER")
+RULES = ("BELOW_MIN_QTY", "BELOW_MIN_NOTIONAL", "BAD_TICK", "BAD_LOT", "ABOVE_MAX")
+ATTEMPTS = ("WOULD_CROSS", "FOK_UNFILLABLE", "PRICE_BAND", "INSUFFICIENT_MARGIN", "ORDER_LIMIT")
+
+
+def refuse(bench: Bench, leg: Leg, reason: str) -> Out:
+    """The leg's attempt is refused for this reason."""
+    order = bench.order(leg, "rejected")
+    order.end_reason = reason
+    leg.attempts += 1
+    return bench.fire(leg, "order_ended", order)
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+@pytest.mark.parametrize("reason", [*WAITS, *HALTS])
+def test_a_refusal_that_asks_to_wait_never_spends_an_attempt(reason: str, state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    for _ in range(9):
+        out = refuse(bench, leg, reason)
+        assert (leg.state, leg.attempts, leg.refusals) == (state, 0, 0)
+        assert leg.timers["pause"] == bench.now + leg.settings.backoff_ns
+        assert (kinds(out), told(out)) == ([], [])
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+@pytest.mark.parametrize("reason", REPAIRS)
+def test_what_one_more_try_does_not_repair_shuts_the_lane(reason: str, state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    assert told(refuse(bench, leg, reason)) == []
+    assert told(refuse(bench, leg, reason)) == [("b", "pushed_back")]
+    assert (leg.state, leg.attempts) == (state, 0)
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+@pytest.mark.parametrize("reason", [*READS, *RULES])
+def test_a_refusal_that_asks_to_read_spends_no_attempt_the_first_time(
+    reason: str, state: str
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    asked = ["ReadRules" if reason in RULES else "ReadTruth"]
+    assert kinds(refuse(bench, leg, reason)) == asked
+    assert (leg.attempts, leg.refusals) == (0, 0)
+    assert kinds(refuse(bench, leg, reason)) == asked
+    assert (leg.attempts, leg.refusals) == (1, 1), "it was read for nothing"
+
+
+@pytest.mark.parametrize("changed", ["position", "rules"])
+def test_what_was_read_for_nothing_is_read_again_when_something_has_changed(changed: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "aggressive_limit")
+    refuse(bench, leg, "REDUCE_ONLY_VIOLATION")
+    if changed == "position":
+        leg.holding.change(100)
+    else:
+        rules = replace(leg.instrument, version=leg.instrument.version + 1)
+        bench.step(RulesRead(bench.now, 1, rules))
+    refuse(bench, leg, "REDUCE_ONLY_VIOLATION")
+    assert leg.attempts == 0
+
+
+def test_each_reason_is_excused_once() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "market")
+    for reason in (*READS, *RULES):
+        refuse(bench, leg, reason)
+    assert leg.attempts == 0
+    for count, reason in enumerate((*READS, *RULES), start=1):
+        if count < 8:
+            refuse(bench, leg, reason)
+            assert leg.attempts == count
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+@pytest.mark.parametrize("reason", [*ATTEMPTS, "SOMETHING_NEW"])
+def test_a_refusal_of_the_order_itself_spends_an_attempt(reason: str, state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    refuse(bench, leg, reason)
+    assert (leg.attempts, leg.refusals) == (1, 1)
+
+
+@pytest.mark.parametrize("rung", [PASSIVE, AGGRESSIVE, MARKET])
+def test_a_doubtful_order_that_was_refused_for_such_a_reason_is_excused_too(rung: int) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "doubtful", rung=rung, order="rejected", attempts=1)
+    assert leg.order is not None
+    leg.order.end_reason = "RATE_LIMITED"
+    bench.fire(leg, "order_ended", leg.order)
+    assert (leg.state, leg.attempts) == (RUNG_STATES[rung], 0)
+    assert "pause" in leg.timers
+
+
 # ---------------------------------------------------------------- an order is known again
 
 
@@ -453,7 +556,7 @@ def test_a_leg_that_has_ended_does_not_come_back_by_itself() -> None:
     assert leg.state == "dust"
     revived = bench.order(leg, "contradicted")
     bench.fire(leg, "order_doubted", revived)
-    leg.holding.qty = -TEN
+    leg.holding.accept(-TEN)
     revived.state = "cancelled"
     out = bench.fire(leg, "order_ended", revived)
     assert leg.state == "idle", "the close decides whether what is left is traded"
@@ -463,67 +566,36 @@ def test_a_leg_that_has_ended_does_not_come_back_by_itself() -> None:
 # ---------------------------------------------------------------- a refusal doubts the position
 
 
-def shown(bench: Bench, leg: Leg, qty: int, *, equal: int = 2) -> None:
-    """The newest read of the leg, asked since the refusal, showed this, so many in a row."""
-    leg.read_after = bench.now
-    holding = leg.holding
-    holding.read_at = holding.read_sent_at = holding.read_taken_at = bench.now
-    holding.read_qty, holding.read_ok, holding.read_equal = qty, True, equal
-
-
 @pytest.mark.parametrize("state", ALL)
 def test_a_read_that_agrees_settles_a_refusal_in_every_state(state: str) -> None:
     bench = Bench()
-    leg = leg_in(bench, state)
+    leg = leg_in(bench, state, read_after=bench.now)
     leg.timers["reread"] = bench.now + NS
-    shown(bench, leg, leg.holding.qty, equal=1)
     out = bench.fire(leg, "position_read")
     assert (leg.state, leg.read_after, told(out)) == (state, 0, [])
     assert "reread" not in leg.timers
 
 
-@pytest.mark.parametrize("state", ALL)
-def test_one_read_that_differs_proves_nothing(state: str) -> None:
+@pytest.mark.parametrize("why", ["it agrees", "in doubt", "asked before", "not trusted"])
+def test_a_refusal_is_settled_only_by_what_is_known_since(why: str) -> None:
     bench = Bench()
-    leg = leg_in(bench, state, rest=TEN)
-    shown(bench, leg, 0, equal=1)
-    out = bench.fire(leg, "position_read")
-    assert (leg.state, leg.read_after, leg.holding.qty) == (state, bench.now, -TEN)
-    assert told(out) == []
-
-
-@pytest.mark.parametrize("state", [*RUNG_STATES, "waiting"])
-@pytest.mark.parametrize("held", [0, -300])
-def test_two_reads_that_show_less_are_believed(state: str, held: int) -> None:
-    bench = Bench()
-    leg = leg_in(bench, state, rest=TEN)
-    shown(bench, leg, held)
-    out = bench.fire(leg, "position_read")
-    assert (leg.state, leg.read_after, leg.holding.qty) == (state, 0, held)
-    assert told(out) == [(leg.id, "order_filling")]
-    bench.drain(out)
-    assert leg.state == ("done" if held == 0 else state)
-
-
-@pytest.mark.parametrize("state", [*RUNG_STATES, "waiting"])
-@pytest.mark.parametrize("held", [-1300, 300])
-def test_two_reads_that_show_more_or_the_other_side_are_foreign(state: str, held: int) -> None:
-    bench = Bench()
-    leg = leg_in(bench, state, rest=TEN)
-    shown(bench, leg, held)
-    out = bench.fire(leg, "position_read")
-    assert (leg.holding.qty, told(out)) == (-TEN, [("x", "foreign")])
+    leg = bench.leg("market", rung=MARKET)
+    bench.tick()
+    leg.read_after = asked = bench.now + (why == "asked before")
+    if why == "not trusted":
+        bench.core.sessions["b"].state = "backoff"
+    bench.read("b", -300 if why == "in doubt" else -TEN, believed=False)
+    assert leg.read_after == (0 if why == "it agrees" else asked)
 
 
 @pytest.mark.parametrize("state", RUNG_STATES)
-def test_two_reads_that_show_less_withdraw_an_order_sized_by_more(state: str) -> None:
+def test_an_order_that_may_have_filled_untold_ends_before_the_next_read(state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state, order="live")
-    shown(bench, leg, -300)
-    leg.read_after = 0
-    out = bench.fire(leg, "position_read")
-    assert (leg.state, leg.read_after, leg.holding.qty) == ("withdrawing", bench.now, -TEN)
+    out = bench.fire(leg, "order_suspected")
+    assert leg.state == "withdrawing"
     check_arrival(leg, out)
+    leg.holding.state = "doubted"
     assert leg.order is not None
     leg.order.state = "cancelled"
     leg.holding.orders.clear()
@@ -531,32 +603,122 @@ def test_two_reads_that_show_less_withdraw_an_order_sized_by_more(state: str) ->
     assert (leg.state, leg.wait_reason) == ("waiting", "position_read")
 
 
-@pytest.mark.parametrize("state", [*BETWEEN, "stuck"])
-@pytest.mark.parametrize("held", [-300, -1300])
-def test_where_an_order_may_fill_or_none_is_due_a_read_that_differs_shuts_the_gate(
-    state: str, held: int
-) -> None:
+@pytest.mark.parametrize("state", ALL)
+def test_a_suspicion_changes_nothing_where_no_order_rests(state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
-    shown(bench, leg, held)
-    leg.read_after = 0
-    out = bench.fire(leg, "position_read")
-    assert (leg.state, leg.read_after, leg.holding.qty) == (state, bench.now, -TEN)
-    assert told(out) == []
+    before = describe(leg)
+    out = bench.fire(leg, "order_suspected")
+    assert describe(leg) == before
+    assert (out.commands, told(out)) == ([], [])
 
 
-@pytest.mark.parametrize("held", [0, -TEN, -1300])
-def test_a_read_that_a_lag_explains_or_of_a_venue_not_trusted_settles_nothing(held: int) -> None:
-    for lagging in (True, False):
-        bench = Bench()
-        leg = leg_in(bench, "waiting", rest=TEN)
-        shown(bench, leg, held)
-        if lagging:
-            leg.holding.last_fill_at = bench.now + 1
-        else:
-            bench.core.sessions["b"].state = "recovering"
-        assert told(bench.fire(leg, "position_read")) == []
-        assert (leg.read_after, leg.holding.qty) == (bench.now, -TEN)
+def test_a_leg_that_waits_asks_for_what_is_in_question() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "waiting")
+    leg.holding.state = "doubted"
+    leg.ask_count = 5
+    bench.fire(leg, "position_doubted")
+    assert leg.timers["reread"] == bench.now + NS // 4
+    bench.tick()
+    bench.fire(leg, "position_doubted")
+    assert leg.timers["reread"] == bench.now - 3 * NS // 4, "one question at a time"
+
+
+@pytest.mark.parametrize("why", ["known", "not trusted"])
+def test_a_leg_asks_for_nothing_that_is_known_or_being_read(why: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "waiting")
+    if why == "not trusted":
+        leg.holding.state = "unread"
+        bench.core.sessions["b"].state = "recovering"
+    out = bench.fire(leg, "position_doubted")
+    assert (leg.timers, out.commands) == ({}, [])
+
+
+@pytest.mark.parametrize("state", [state for state in ALL if state != "waiting"])
+def test_a_leg_that_does_not_wait_asks_for_nothing(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    leg.holding.state = "doubted"
+    before = describe(leg)
+    out = bench.fire(leg, "position_doubted")
+    assert describe(leg) == before
+    assert (out.commands, told(out)) == ([], [])
+
+
+# ---------------------------------------------------------------- the pair waits together
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+@pytest.mark.parametrize(("sibling_did", "goes_on"), [(0, False), (600, True)])
+def test_an_order_beyond_the_difference_is_withdrawn_while_the_pair_waits(
+    state: str, sibling_did: int, goes_on: bool
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="live")
+    if leg.state != "market":
+        leg.timers["deadline"] = bench.now + 7 * NS
+    assert leg.sibling is not None
+    assert leg.order is not None
+    leg.sibling.holding.change(-sibling_did)
+    leg.order.qty = sibling_did or TEN
+    leg.close.timers["together"] = bench.now + 300 * NS
+    out = bench.fire(leg, "stand_by")
+    assert leg.state == (state if goes_on else "withdrawing")
+    if not goes_on:
+        check_arrival(leg, out)
+    assert "deadline" not in leg.timers
+    assert leg.clock_left == (-1 if state == "market" else 7 * NS)
+
+
+@pytest.mark.parametrize("state", [*BETWEEN, "waiting"])
+def test_the_time_of_a_rung_stands_while_the_pair_waits_and_goes_on_after_it(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    leg.timers["deadline"] = bench.now + 7 * NS
+    leg.close.timers["together"] = bench.now + 300 * NS
+    bench.fire(leg, "stand_by")
+    assert (leg.state, leg.timers, leg.clock_left) == (state, {}, 7 * NS)
+    bench.tick(50)
+    del leg.close.timers["together"]
+    out = bench.fire(leg, "carry_on")
+    assert (leg.state, leg.clock_left) == (state, -1)
+    assert leg.timers == {"deadline": bench.now + 7 * NS}
+    assert told(out) == ([(leg.id, "recheck")] if state == "waiting" else [])
+
+
+@pytest.mark.parametrize("state", RUNG_STATES)
+def test_a_leg_without_a_time_of_its_own_carries_on_without_one(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    bench.fire(leg, "carry_on")
+    assert (leg.state, leg.timers, leg.clock_left) == (state, {}, -1)
+
+
+@pytest.mark.parametrize("state", ["idle", *ENDED, "stuck"])
+@pytest.mark.parametrize("trigger", ["stand_by", "carry_on"])
+def test_a_leg_off_its_ladder_neither_stands_by_nor_carries_on(trigger: str, state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state)
+    before = describe(leg)
+    out = bench.fire(leg, trigger)
+    assert describe(leg) == before
+    assert (out.commands, told(out)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["passive_limit", "aggressive_limit"])
+def test_a_rung_that_is_entered_while_the_pair_waits_has_its_whole_time_left(state: str) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "waiting", rung=rung_of(state))
+    leg.close.timers["together"] = bench.now + 300 * NS
+    leg.close.legs[0].holding.change(-600)
+    bench.fire(leg, "recheck")
+    assert (leg.state, "deadline" in leg.timers) == (state, False)
+    assert leg.clock_left > 0
+
+
+# ---------------------------------------------------------------- a refusal doubts the rest
 
 
 @pytest.mark.parametrize("reason", ["REDUCE_ONLY_VIOLATION", "BAD_TICK"])

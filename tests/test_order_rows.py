@@ -10,6 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from machines.messages import (
     Alarm,
@@ -26,7 +27,7 @@ from machines.messages import (
 )
 from machines.order_model import Order
 from machines.table import Out
-from machines.types import BUY, MS, NS
+from machines.types import BUY, MS, NS, Capabilities
 from tests.rows import TEN, Bench, kinds, told
 
 STATES = (
@@ -185,6 +186,7 @@ FACTS: dict[str, tuple[Act, str]] = {
     "a failed query": (query_failed, ".........."),
     "not in a complete list": (fired("unlisted"), ".........."),
     "not in a list of trades": (fired("untraced"), ".........."),
+    "lacked by a round": (fired("lacked"), ".........."),
     "an operator's word": (settled, "....NN...."),
     "a new process": (restarted, "UUUU......"),
 }
@@ -251,6 +253,71 @@ def test_the_alarm_of_a_doubt_is_raised_once() -> None:
     order = order_in("unknown", bench)
     assert kinds(bench.fire(order, "alarm")) == ["Alarm"]
     assert kinds(bench.fire(order, "alarm")) == []
+
+
+# ---------------------------------------------------------------- dead by witnesses
+
+LISTS_OPEN_ONLY = Capabilities(lookup="open_only")
+
+
+def round_without(bench: Bench, order: Order, *, position: int | None = None) -> None:
+    """A complete round of the venue that lists no order, and shows what we believe or this."""
+    held = order.holding.qty if position is None else position
+    bench.read("b", held, believed=False)
+
+
+@pytest.mark.parametrize("state", ["unknown", "contradicted"])
+def test_two_rounds_that_lack_an_order_which_was_seen_end_it(state: str) -> None:
+    bench = Bench(capabilities=LISTS_OPEN_ONLY)
+    order = order_in("cancelling" if state == "unknown" else state, bench)
+    if state == "unknown":
+        cancel_lost(bench, order)
+    assert order.state == state
+    bench.now = max(order.countable_from, bench.now) + NS
+    round_without(bench, order)
+    assert order.state == state, "one round proves nothing"
+    bench.now += order.venue.read_lag_ns
+    round_without(bench, order)
+    assert (order.state, order.end_reason) == ("cancelled", "VANISHED")
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "before it could be counted",
+        "too close together",
+        "not adding up",
+        "history",
+        "partial list",
+    ],
+)
+def test_rounds_that_are_no_witnesses_end_nothing(why: str) -> None:
+    capabilities = {
+        "history": Capabilities(lookup="history"),
+        "partial list": Capabilities(lookup="open_only", open_orders="partial"),
+    }.get(why, LISTS_OPEN_ONLY)
+    bench = Bench(capabilities=capabilities)
+    order = order_in("contradicted", bench)
+    lag = order.venue.read_lag_ns
+    if why == "before it could be counted":
+        order.seen_at = bench.now + 100 * NS
+    else:
+        bench.now = max(order.countable_from, bench.now) + NS
+    round_without(bench, order)
+    bench.now += lag - MS if why == "too close together" else lag
+    round_without(bench, order, position=-300 if why == "not adding up" else None)
+    assert order.state == "contradicted"
+
+
+def test_an_order_that_was_never_seen_is_counted_only_behind_an_enforced_deadline() -> None:
+    for deadline in ("none", "matching"):
+        bench = Bench(capabilities=replace(LISTS_OPEN_ONLY, deadline=deadline))
+        order = order_in("unknown", bench)
+        assert (order.countable_from > 0) == (deadline != "none")
+        for _ in range(8):
+            bench.tick(10)
+            round_without(bench, order)
+        assert order.state == ("unknown" if deadline == "none" else "cancelled")
 
 
 # ---------------------------------------------------------------- ends without their quantity

@@ -26,10 +26,25 @@ from engine.simulation.scenario import ScenarioError
 from engine.taken import Taken
 from machines.table import Transition
 from machines.types import NS
-from tests import rows, test_close_rows, test_leg_rows, test_order_rows, test_session_rows
+from tests import (
+    rows,
+    test_close_rows,
+    test_holding_rows,
+    test_lane_rows,
+    test_leg_rows,
+    test_order_rows,
+    test_session_rows,
+)
 from tests.scenario_files import DIRECTORY
 
-ROW_TESTS = (test_order_rows, test_leg_rows, test_close_rows, test_session_rows)
+ROW_TESTS = (
+    test_order_rows,
+    test_leg_rows,
+    test_close_rows,
+    test_session_rows,
+    test_holding_rows,
+    test_lane_rows,
+)
 
 
 def variants(function: Any) -> list[dict[str, Any]]:

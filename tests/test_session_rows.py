@@ -9,6 +9,7 @@ import pytest
 
 from machines.digest import describe
 from machines.messages import (
+    Alarm,
     EngineStarted,
     InstrumentTruth,
     LinkClosed,
@@ -18,6 +19,7 @@ from machines.messages import (
     TruthRead,
 )
 from machines.session import Session
+from machines.table import Out
 from machines.types import NS
 from tests.rows import Bench, kinds
 
@@ -114,7 +116,40 @@ def test_ten_failed_connects_in_a_row_raise_one_alarm() -> None:
     for _ in range(12):
         alarms += kinds(bench.fire(session, "closed", closed(bench)))
         bench.fire(session, "retry")
-    assert alarms == ["Alarm"]
+    assert alarms == ["Alarm", "Alarm"], "once at the second failure in a row, once at the tenth"
+
+
+def told_by(out: Out) -> list[str]:
+    return [each.text for each in out.commands if isinstance(each, Alarm)]
+
+
+@pytest.mark.parametrize("state", READING)
+def test_truth_that_cannot_be_read_is_told_at_a_start_as_after_a_gap(state: str) -> None:
+    for fact in (failed, lambda bench: read(bench, complete=False)):
+        bench = Bench()
+        session = reading(bench, state)
+        bench.tick()
+        trigger = "truth_failed" if fact is failed else "truth"
+        (text,) = told_by(bench.fire(session, trigger, fact(bench)))
+        assert "no order is created there until two reads agree" in text
+        bench.tick()
+        assert told_by(bench.fire(session, trigger, fact(bench))) == [], "once, until it is trusted"
+
+
+@pytest.mark.parametrize("state", READING)
+def test_reads_that_do_not_come_are_told(state: str) -> None:
+    bench = Bench()
+    session = reading(bench, state)
+    (text,) = told_by(bench.fire(session, "snapshot"))
+    assert "no answer in time" in text
+
+
+def test_a_link_that_breaks_once_while_it_is_opened_is_everyday() -> None:
+    bench = Bench()
+    session = session_in(bench, "connecting")
+    assert told_by(bench.fire(session, "closed", closed(bench))) == []
+    bench.fire(session, "retry")
+    assert len(told_by(bench.fire(session, "closed", closed(bench)))) == 1
 
 
 def test_a_minute_of_health_forgets_the_failed_connects() -> None:
@@ -154,7 +189,7 @@ def test_trust_needs_two_reads_in_succession_that_agree(state: str) -> None:
     for view in views:
         bench.tick()
         out = bench.fire(session, "truth", read(bench, **view))
-        asked = ["ReadTruth"] if view.get("complete", True) else []
+        asked = ["ReadTruth"] if view.get("complete", True) else ["Alarm"]
         assert (session.state, kinds(out)) == (state, asked)
     bench.tick()
     bench.fire(session, "truth", read(bench))

@@ -25,8 +25,8 @@ from venues.profiles import PROFILES, profile
 from venues.sim.judge import MODES
 from venues.sim.reads import TRADES_MAX
 
-#: What a venue does to an account by itself.
-Taking = Literal["liquidation", "adl", "settlement"]
+#: What a venue takes from an account by itself, in a trade.
+Taking = Literal["liquidation", "adl"]
 TAKEN: tuple[Taking, ...] = get_args(Taking)
 
 
@@ -60,9 +60,10 @@ def test_a_read_lists_what_the_venue_did_as_the_stream_told_it(kind: Taking) -> 
     assert row.fee > 0
 
 
-def test_trades_of_other_people_are_not_listed() -> None:
+@pytest.mark.parametrize("kind", ["manual", "settlement"])
+def test_trades_of_other_people_and_settlements_are_not_listed(kind: str) -> None:
     desk = Desk()
-    desk.venue.script.external(7, 400, 10500, "manual")
+    desk.venue.script.external(7, 400, 10500, kind)
     row = desk.read().rows[0]
     assert (row.qty, row.trades, row.trades_complete) == (-600, (), True)
 
@@ -76,13 +77,13 @@ def test_what_the_venue_did_stands_between_own_trades_in_the_order_of_time() -> 
     desk.venue.script.external(7, 50, 10500, "manual")
     desk.place(price=10020, qty=300)
     desk.run()
-    desk.venue.script.external(7, 350, 10400, "settlement")
+    desk.venue.script.external(7, 350, 10400, "adl")
     rows = trades_of(desk)
     assert [(row.order, row.qty, row.origin) for row in rows] == [
         (1, 100, "own"),
         (0, 200, "liquidation"),
         (2, 300, "own"),
-        (0, 350, "settlement"),
+        (0, 350, "adl"),
     ]
     assert [row.venue_at for row in rows] == sorted(row.venue_at for row in rows)
     assert len({row.trade for row in rows}) == 4

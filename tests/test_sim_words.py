@@ -13,7 +13,8 @@ from machines.messages import (
     OrderReported,
     QueryFailed,
 )
-from machines.types import MS, NS, READ_FIRST, REASONS, REFRESH_RULES
+from machines.policy.refusing import READ_FIRST, REFRESH_RULES
+from machines.types import MS, NS, REASONS
 from tests.test_sim_venue import Desk, said
 from venues.profiles import PROFILES
 from venues.sim.words import BACKPACK, BINANCE, HYPERLIQUID, LIGHTER, PARADEX
@@ -152,7 +153,7 @@ def test_a_code_of_the_table_is_refused_by_its_reason(profile: str, text: str, r
 
 def test_the_table_names_every_reason_that_a_venue_has_words_for() -> None:
     without_words = {"OVERLOADED", "NOT_SENT"}
-    of_the_engine = {"ABSENT", "UNRECOGNISED", "LIQUIDATED", "EXPIRED", "CANCELED"}
+    of_the_engine = {"ABSENT", "VANISHED", "UNRECOGNISED", "LIQUIDATED", "EXPIRED", "CANCELED"}
     assert {reason for reason, _, _ in TABLE} == REASONS - without_words - of_the_engine
 
 

@@ -395,7 +395,7 @@ def test_an_alarm_is_a_mark_over_the_states_and_one_leg_is_never_naked() -> None
 
 
 def test_a_fill_without_a_price_is_hollow() -> None:
-    tape = open_tape(next(DIRECTORY.rglob("leg_read_that_is_explained_later.toml")))
+    tape = open_tape(next(DIRECTORY.rglob("operator_settles_what_an_order_filled.toml")))
     picture = svg(tell(tape, Subject("x")))
     assert "○ fill, price untold" in picture
     circle = re.findall(r'<circle [^>]*fill="white"[^>]*><title>([^<]*)', picture)
@@ -594,7 +594,7 @@ def test_a_story_keeps_the_orders_that_its_core_has_forgotten(
 def test_what_guards_read_is_noted_of_the_subject_alone() -> None:
     story = tell(open_tape(C01), Subject("aster:ZEC"))
     asked = {move.transition.machine for step in story.steps for move in step.moves if move.asked}
-    assert asked == {"leg"}
+    assert asked == {"leg", "holding"}
     others = [step.first for step in story.steps if step.first and step.first not in step.moves]
     assert others
     assert not any(move.asked for move in others)

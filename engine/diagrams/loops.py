@@ -29,6 +29,7 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
     "QueryOrder": ("OrderReported", "OrderMissing", "QueryFailed"),
     "ReadTruth": ("TruthRead", "TruthFailed"),
     "ReadRules": ("RulesRead",),
+    "ReadMode": ("ModeChanged",),
     "Connect": ("LinkOpened", "LinkClosed"),
     "CancelForeign": (),
     "Alarm": (),

@@ -16,7 +16,7 @@ from engine.alarm_kinds import ALARM_KINDS
 from engine.simulation import scenario_keys as keys
 from engine.simulation.outcome import CLOSE_FIELDS, LEG_FIELDS, TransitionRow
 from engine.simulation.scenario_keys import Reader, Refused
-from machines import close, leg, order, session
+from machines import close, holding, lane, leg, order, session
 
 #: Machines that a file may name: those of this version and those of the tables to come.
 MACHINES = (
@@ -24,7 +24,9 @@ MACHINES = (
     "leg",
     "close",
     "open",
+    "holding",
     "session",
+    "lane",
     "position",
     "symbol",
     "maker",
@@ -38,6 +40,8 @@ STATES: dict[str, frozenset[str]] = {
     "order": frozenset(order.TABLE.states),
     "leg": frozenset(leg.TABLE.states),
     "close": frozenset(close.TABLE.states),
+    "holding": frozenset(holding.TABLE.states),
+    "lane": frozenset(lane.TABLE.states),
     "session": frozenset(session.TABLE.states) | {"disconnected", "subscribing"},
 }
 

@@ -17,27 +17,28 @@ from machines.core import Core
 #: Slots that link machines or hold what never changes; the state is in the others.
 _FIXED = frozenset(
     """
-    env sibling close legs leg holding book settings venue instrument session uid id number model
-    pair
+    env sibling close legs leg holding book settings venue instrument session lane uid id number
+    model pair
     """.split()
 )
 #: Slots that say what was, for reports and checks, and decide nothing, or that `key_of` treats.
 _HISTORY = frozenset(
     """
-    dwell dwelling dwelling_since requested_at ended_at started_at naked_since naked_base_ns
-    naked_max naked_at naked trades average fees maker_qty value end_text placed_at text grown
-    attempts_total attempt order_count read_at read_entry wait_reason start_bid start_ask touch
-    spread why watchers entry at venue_at fresh last_view asked_at outcome alarmed bid ask bid_qty
-    ask_qty mark usd_rate price booked foreign_text ratio reason retired tif side halted_by epoch
-    seq declared funding entry_imbalance order orders owner latest machines
+    alarmed ask ask_qty asked_at at attempt attempts_total average believed_at bid bid_qty booked
+    declared_at dwell dwelling dwelling_since end_text ended_at entry entry_imbalance epoch
+    excused_for fees foreign_text fresh funding grown halted_by last_view latest listed machines
+    maker_qty mark naked naked_at naked_base_ns naked_max naked_since order order_count orders
+    outcome owner placed_at price ratio read_at read_entry reason requested_at retired seq side
+    spread start_ask start_bid started_at taken_fees taken_priced taken_units taken_value text tif
+    told_qty touch trades usd_rate value venue_at wait_reason watchers why
     """.split()
 )
 #: Times count by how long ago they were.
 _TIMES = frozenset(
     """
-    sent_at died_at foreign_at missing_first missing_last unknown_since quoted_at retried_at
-    read_after wanted_at agreed_at last_fill_at last_fill_venue_at read_sent_at read_taken_at
-    opened_at
+    sent_at died_at announced_at doubted_at missing_first missing_last unknown_since quoted_at
+    retried_at read_after wanted_at agreed_at last_fill_at last_fill_venue_at read_sent_at
+    read_taken_at opened_at unexplained_until until
     """.split()
 )
 _CONTAINERS = frozenset({dict, list, set})
@@ -62,7 +63,9 @@ class _Kind:
 
 
 #: Slots that hold a container somewhere.
-_HOLDERS = frozenset("timers orders machines watchers trades agreed alarmed dwell".split())
+_HOLDERS = frozenset(
+    "timers orders machines watchers trades listed barred agreed alarmed dwell".split()
+)
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -86,7 +89,13 @@ def _kind(thing: Any) -> _Kind:
 
 def _things(core: Core) -> list[Any]:
     env = core.env
-    things: list[Any] = [env, *core.sessions.values(), *core.holdings, *core.books]
+    things: list[Any] = [
+        env,
+        *core.sessions.values(),
+        *core.lanes.values(),
+        *core.holdings,
+        *core.books,
+    ]
     for close in core.closes.values():
         things.append(close)
         things += close.legs
@@ -141,7 +150,7 @@ def key_of(core: Core, now: int) -> tuple[Any, ...]:
         if timers:
             parts.append(tuple(sorted([(tag, due - now) for tag, due in timers.items()])))
 
-    for thing in (*core.sessions.values(), *core.holdings):
+    for thing in (*core.sessions.values(), *core.lanes.values(), *core.holdings):
         add(thing)
     for close in core.closes.values():
         add(close)

@@ -15,7 +15,7 @@ from engine.simulation.outcome import decimal_text
 from engine.story.probe import Asked, Read
 from engine.story.words import price, quantity, rung
 from machines.close_model import Close
-from machines.holding import Holding
+from machines.holding_model import Holding
 from machines.leg_model import Leg
 from machines.order_model import Order
 from machines.types import Instrument
@@ -89,8 +89,13 @@ _VALUES: dict[tuple[str, str], tuple[str, Callable[[Read], str]]] = {
     ("Holding", "read_ok"): ("read complete", _yes("yes", "no")),
     ("Holding", "read_equal"): ("equal reads", _plain),
     ("Holding", "foreign"): ("foreign orders {key}", _yes("yes", "none")),
+    ("Holding", "state"): ("position {key}", _plain),
+    ("Holding", "unowned"): ("of it strangers' {key}", _base),
+    ("Holding", "announced"): ("announced {key}", _base),
+    ("Holding", "listed_units"): ("taken by the venue {key}", _base),
     ("Session", "trusted"): ("venue {id}", _yes("trusted", "not trusted")),
     ("Session", "mode"): ("mode", _plain),
+    ("Lane", "state"): ("lane {id}", _plain),
     ("Env", "halted"): ("halted", _yes("yes", "no")),
     ("Instrument", "lot"): ("lot{of}", lambda read: quantity(read.value, read.owner)),
     ("Instrument", "min_qty"): (

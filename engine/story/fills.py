@@ -12,7 +12,14 @@ from decimal import Decimal
 from msgspec import Struct
 
 from machines.core import Core
-from machines.messages import Fact, FillReported, OrderReported, TradeRow, TruthRead
+from machines.messages import (
+    Fact,
+    FillReported,
+    OperatorCommanded,
+    OrderReported,
+    TradeRow,
+    TruthRead,
+)
 from machines.order_model import Order
 
 
@@ -99,7 +106,7 @@ def _told(fact: Fact) -> list[tuple[int, FillReported | TradeRow | None]]:
     """The orders that a fact tells of, with the trade if it tells one."""
     if isinstance(fact, FillReported):
         return [(fact.order, fact)]
-    if isinstance(fact, OrderReported):
+    if isinstance(fact, OrderReported | OperatorCommanded):
         return [(fact.order, None)]
     if isinstance(fact, TruthRead):
         trades = [(each.order, each) for row in fact.rows for each in row.trades if each.order]

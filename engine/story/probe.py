@@ -14,10 +14,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from machines.book import Book
 from machines.close_model import Close
 from machines.core import TABLES
 from machines.env import Env
-from machines.holding import Book, Holding
+from machines.holding_model import Holding
 from machines.joint import JOINT, doing, standing
 from machines.leg_model import Leg, untradeable
 from machines.messages import FillReported, OrderReported, TruthRead

@@ -89,7 +89,7 @@ class Replay:
             lines.append(f"  venue {session.id}: {session.state}, {session.mode}")
         closed = {id(leg.holding) for close in core.closes.values() for leg in close.legs}
         for holding in core.holdings:
-            if id(holding) not in closed and (holding.qty or holding.declared):
+            if id(holding) not in closed and (holding.qty or holding.declared_at):
                 held = decimal_text(holding.instrument.base(holding.qty))
                 lines.append(f"  position {holding.instrument.key}: {held}")
         for close in core.closes.values():

@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from engine.story.fills import Fill
 from engine.story.probe import Asked
+from machines.book import Book
 from machines.close_model import Close
 from machines.core import Core
-from machines.holding import Book
 from machines.messages import Fact
 from machines.order_model import Order
 from machines.table import Transition

@@ -12,6 +12,8 @@ from typing import Any
 from engine.simulation.outcome import decimal_text
 from machines.close_model import Close
 from machines.core import Core
+from machines.holding_model import Holding
+from machines.lane import Lane
 from machines.leg_model import Leg
 from machines.messages import (
     Alarm,
@@ -41,6 +43,7 @@ from machines.messages import (
     PositionMoved,
     QueryFailed,
     QueryOrder,
+    ReadMode,
     ReadRules,
     ReadTruth,
     RulesRead,
@@ -55,7 +58,7 @@ from machines.session import Session
 from machines.types import BUY, NS, RUNGS, Instrument
 
 #: What the timers of a machine say when they are due.
-_TIMERS: dict[tuple[type, str], str] = {
+TIMERS: dict[tuple[type, str], str] = {
     (Leg, "deadline"): "the time of leg {} on its rung is over",
     (Leg, "attempt"): "the time of the attempt of leg {} is over",
     (Leg, "pause"): "the pause of leg {} is over",
@@ -69,6 +72,11 @@ _TIMERS: dict[tuple[type, str], str] = {
     (Close, "budget"): "the budget of close {} for being naked is spent",
     (Close, "ask"): "the venues are due to be asked again for close {}",
     (Close, "silent"): "close {} has had no answer of the venues for too long",
+    (Close, "together"): "the pair {} has waited for a venue together for as long as it may",
+    (Close, "away"): "a venue of {} has not been trusted for a while",
+    (Holding, "ask"): "the position in {} is due to be read again",
+    (Lane, "reopen"): "{} is due to take orders again",
+    (Lane, "status"): "{} is due to be asked for its mode",
     (Session, "open"): "the link to {} did not open in time",
     (Session, "snapshot"): "{} could not be read in time",
     (Session, "ask"): "{} is due to be read again",
@@ -80,7 +88,13 @@ GATES = {
     "halt": "the engine is halted",
     "untrusted": "its venue is not trusted",
     "venue_mode": "its venue takes no such order in its present mode",
+    "shut": "its venue takes no order for a time, as it has pushed back",
+    "banned": "its venue has banned us for a time",
+    "unready": "its venue has refused orders for its mode, and is asked for it",
+    "barred": "its venue refuses our credentials, until a person resumes it",
+    "unfit": "its venue takes no such order on this instrument, until a person resumes it",
     "position_read": "its position must be read first",
+    "together": "the pair waits together for a venue that cannot trade",
     "balanced": "nothing is naked, and it was only to balance",
     "book": "its book is missing, crossed or too old",
     "spread": "the spread is too wide",
@@ -166,13 +180,13 @@ class Words:
             TopMoved: lambda f: f"the book of {self.key(f.instrument)} moved",
             OrderSent: lambda f: f"{self.order(f.order)} has left for its venue",
             OrderReported: self._reported,
-            OrderRefused: lambda f: f"{self.order(f.order)} is refused: {_reason(f)}",
+            OrderRefused: lambda f: f"{self.order(f.order)} is refused: {self._reason(f)}",
             CancelRefused: lambda f: (
-                f"the cancel of {self.order(f.order)} is refused: {_reason(f)}"
+                f"the cancel of {self.order(f.order)} is refused: {self._reason(f)}"
             ),
             CallLost: lambda f: (
                 f"the call to {f.call} {self.order(f.order)} was lost, "
-                f"its result unknown ({f.cause})"
+                f"its result unknown ({_cause(f)})"
             ),
             OrderMissing: lambda f: f"the venue does not know {self.order(f.order)}",
             QueryFailed: lambda f: f"the question about {self.order(f.order)} failed ({f.cause})",
@@ -197,6 +211,7 @@ class Words:
             QueryOrder: lambda c: f"ask {self.venue(c.instrument)} about {self.order(c.order)}",
             ReadTruth: lambda c: f"read {self.scope(c)}",
             ReadRules: lambda c: f"read the rules of {self.key(c.instrument)}",
+            ReadMode: lambda c: f"ask {c.venue} for its mode",
             Connect: lambda c: f"connect to {c.venue}",
             CancelForeign: lambda c: f"cancel the orphan {c.text_id} on {self.key(c.instrument)}",
             Arm: lambda c: f"timer {c.tag} for {self.time(c.due)} s",
@@ -248,14 +263,15 @@ class Words:
 
     def _commanded(self, fact: OperatorCommanded) -> str:
         about = fact.target or (self.order(fact.order) if fact.order else "")
-        what = " ".join(part for part in (fact.command.replace("_", " "), about) if part)
+        held = "" if fact.qty is None else f"with {decimal_text(fact.qty)} held"
+        what = " ".join(part for part in (fact.command.replace("_", " "), about, held) if part)
         return f"{fact.by} commands: {what}"
 
     def _timer(self, fact: TimerFired) -> str:
         machine = self.core.machine(fact.machine)
         if machine is None:
             return f"timer {fact.tag} of a machine that is gone is due"
-        known = _TIMERS.get((type(machine), fact.tag), f"timer {fact.tag} of {{}} is due")
+        known = TIMERS.get((type(machine), fact.tag), f"timer {fact.tag} of {{}} is due")
         return known.format(machine.id)
 
     def _reported(self, fact: OrderReported) -> str:
@@ -296,6 +312,11 @@ class Words:
             f"{rules.key} is reported to hold {decimal_text(rules.base(fact.qty))} ({fact.origin})"
         )
 
+    def _reason(self, fact: OrderRefused | CancelRefused) -> str:
+        parts = dict.fromkeys(part for part in (fact.reason, fact.text) if part)
+        again = f", orders again from {self.time(fact.retry_at)} s" if fact.retry_at else ""
+        return (": ".join(parts) or "no reason given") + again
+
     # ------------------------------------------------------------ commands
 
     def _place(self, command: Place) -> str:
@@ -312,6 +333,5 @@ class Words:
         return f"place {self.order(command.order)}: {' '.join(words)} ({rung})"
 
 
-def _reason(fact: Any) -> str:
-    parts = dict.fromkeys(part for part in (fact.reason, fact.text) if part)
-    return ": ".join(parts) or "no reason given"
+def _cause(fact: CallLost) -> str:
+    return f"{fact.cause}: {fact.text}" if fact.text else fact.cause

@@ -26,16 +26,18 @@ def gate(
     trusted: bool,
     mode: str,
     post_only: bool,
+    lane: str,
     awaiting_read: bool,
     book_valid: bool,
     has_mark: bool,
     wide: bool,
     spread_waived: bool,
-    balanced: bool = False,
+    level: str = "",
 ) -> str:
     """The first reason not to place an order now; empty when there is none.
 
-    The market rung needs no valid book, but never goes without a price to bound it by.
+    The market rung needs no valid book, but never goes without a price to bound it by. `level` is
+    why a leg that may only catch up with its sibling has nothing to catch up.
     """
     if halted:
         return "halt"
@@ -43,10 +45,12 @@ def gate(
         return "untrusted"
     if mode != "online" and not (mode == "post_only" and post_only):
         return "venue_mode"
+    if lane:
+        return lane
     if awaiting_read:
         return "position_read"
-    if balanced:
-        return "balanced"
+    if level:
+        return level
     if rung == MARKET:
         return "" if book_valid or has_mark else "book"
     if not book_valid:

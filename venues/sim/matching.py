@@ -63,6 +63,10 @@ class Book:
             return (self.bid + self.ask) // 2
         return self.bid or self.ask
 
+    def restock(self) -> None:
+        """The displayed sizes are there again: an update of the level, though it looks the same."""
+        self.bid_left, self.ask_left = self.bid_qty, self.ask_qty
+
     def take(self, order: SimOrder) -> int:
         """Consume and return the units that an arriving order takes at the far touch."""
         price = order.limit

@@ -14,6 +14,8 @@ from venues.sim.rules import PLAIN, Fate
 
 #: Trades further back than this come once only, in the first read that can hold them.
 OVERLAP_NS = 60 * NS
+#: Origins of trades that the fills endpoint leaves out.
+UNLISTED = ("manual", "settlement")
 #: Most trades per instrument in one read; the rest follows in the next, which then says so.
 TRADES_MAX = 500
 
@@ -135,8 +137,8 @@ class Reader:
     def _trades(self, index: int, now: int, lag_ns: int) -> tuple[tuple[TradeRow, ...], bool]:
         """Return the trades that are new or within the overlap, and whether these are all.
 
-        They are those of own orders, and what the venue did to the account by itself; other
-        people's are not told.
+        They are those of own orders, and what the venue took from the account by itself; other
+        people's are not told, and a settlement is an entry of the ledger, not a trade.
         """
         rows: list[TradeRow] = []
         position = first = self._shown.get(index, 0)
@@ -148,7 +150,7 @@ class Reader:
             trade = trades[number]
             if lag_ns and trade.at > now - lag_ns:
                 break
-            if trade.instrument == index and trade.origin != "manual":
+            if trade.instrument == index and trade.origin not in UNLISTED:
                 if len(rows) == TRADES_MAX:
                     complete = False
                     break

@@ -4,7 +4,7 @@ Market data may be lost or late without harm; nothing is matched here. This modu
 book.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from machines.types import NS
 from venues.port import DELIVER, HOUSEKEEP, Scheduler, Sink
@@ -28,8 +28,10 @@ class Tops:
         "_rules",
         "_scheduler",
         "_sink",
+        "_standing",
         "clear",
         "idle_actions",
+        "restock",
     )
 
     def __init__(
@@ -51,6 +53,9 @@ class Tops:
         self.clear = False
         #: Scheduled actions that must not keep a run alive.
         self.idle_actions = 0
+        self._standing: frozenset[int] = frozenset()
+        #: Makes the displayed sizes of a standing book available again; set by the venue.
+        self.restock: Callable[[Book], None] = Book.restock
         link.opened = self._streams_changed
 
     def review(self) -> None:
@@ -85,7 +90,12 @@ class Tops:
         self._sink.top(*top)
 
     def start_republish(self, every_ns: Mapping[int, int]) -> None:
-        """Send each book again at its interval (default 1 s) from now on."""
+        """Send each book again at its interval (default 1 s) from now on.
+
+        One that was set by hand to stand (it has an interval) is whole again each time: what it
+        shows can be had.
+        """
+        self._standing = frozenset(every_ns)
         for index in self._books:
             self._schedule((index, every_ns.get(index, REPUBLISH_NS)))
 
@@ -96,5 +106,8 @@ class Tops:
 
     def _again(self, argument: tuple[int, int]) -> None:
         self.idle_actions -= 1
-        self.publish(self._books[argument[0]])
+        book = self._books[argument[0]]
+        if argument[0] in self._standing:
+            self.restock(book)
+        self.publish(book)
         self._schedule(argument)

@@ -33,6 +33,7 @@ from venues.sim.faults import Decision, Fault
 from venues.sim.intake import Intake
 from venues.sim.latency import Latency
 from venues.sim.link import Link, Reply
+from venues.sim.matching import Book
 from venues.sim.orders import SimOrder, SimTrade, order_of
 from venues.sim.questions import Questions
 from venues.sim.reads import Reader, text_of
@@ -90,6 +91,7 @@ class SimVenue:
         self._books = self.exchange.books
         self._plain = Reply(self.link, PLAIN)
         self.tops = Tops(self._books, scheduler, sink, latency.public, self.link, self.rules)
+        self.tops.restock = self._restock
         self._handlers: dict[type, Callable[[Any], None]] = {
             Cancel: self._cancel,
             QueryOrder: questions.query,
@@ -264,6 +266,12 @@ class SimVenue:
             self._sink.top(instrument, self._scheduler.now, bid, bid_qty, ask, ask_qty, mark)
         else:
             self.tops.publish(book)
+        if book.resting:
+            self.exchange.match(book)
+
+    def _restock(self, book: Book) -> None:
+        """A standing book is sent again, whole: what rests at its far side fills too."""
+        book.restock()
         if book.resting:
             self.exchange.match(book)
 

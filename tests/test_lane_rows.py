@@ -1,0 +1,171 @@
+"""Rows of the lane machine, taken one by one on a lane that was put into a state by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from machines.digest import describe
+from machines.lane import Lane, Refusal
+from machines.messages import Alarm, ReadMode
+from machines.table import Out
+from machines.types import NS
+from tests.rows import Bench, kinds, told
+
+ALL = ("open", "shut", "banned", "unready", "barred")
+#: How long a venue pushes back that states no time, refusal by refusal.
+PAUSES_S = (1, 2, 4, 8, 16, 30, 30)
+
+
+def lane_in(bench: Bench, state: str) -> Lane:
+    """The lane of venue b in a state, with the time by which it is left."""
+    lane = bench.core.lanes["b"]
+    lane.state = state
+    if state in ("shut", "banned"):
+        lane.until = lane.timers["reopen"] = bench.now + 10 * NS
+    if state == "unready":
+        lane.timers["status"] = bench.now + 10 * NS
+    return lane
+
+
+def refusal(reason: str = "RATE_LIMITED", retry_at: int = 0, instrument: int = 1) -> Refusal:
+    return Refusal(reason, instrument, "b:X", "said the venue", retry_at)
+
+
+def said(out: Out) -> list[tuple[str, str]]:
+    return [(each.kind, each.machine) for each in out.commands if isinstance(each, Alarm)]
+
+
+# ---------------------------------------------------------------- nothing happens
+
+QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "pushed_back": (refusal(), ("shut", "banned", "unready", "barred")),
+    "ban_told": (refusal("BANNED"), ("banned", "barred")),
+    "denied": (refusal("AUTH"), ("barred",)),
+    "mode_refused": (refusal("HALTED"), ("banned", "unready", "barred")),
+    "mode_told": (None, ("open", "shut", "banned", "barred")),
+    "resumed": (None, ("open", "shut", "banned")),
+    "order_taken": (None, ALL),
+}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "state"), [(name, state) for name, (_, states) in QUIET.items() for state in states]
+)
+def test_what_counts_once_or_says_nothing_new_changes_nothing(trigger: str, state: str) -> None:
+    bench = Bench()
+    lane = lane_in(bench, state)
+    before = describe(lane)
+    out = bench.fire(lane, trigger, QUIET[trigger][0])
+    assert describe(lane) == before
+    assert (out.commands, told(out)) == ([], [])
+
+
+# ---------------------------------------------------------------- for a time
+
+
+def test_a_venue_that_pushes_back_is_left_alone_for_longer_each_time() -> None:
+    bench = Bench()
+    lane = lane_in(bench, "open")
+    for seconds in PAUSES_S:
+        out = bench.fire(lane, "pushed_back", refusal())
+        assert (lane.state, lane.timers) == ("shut", {"reopen": bench.now + seconds * NS})
+        assert said(out) == [], "that a venue is busy is nobody's alarm"
+        bench.now += seconds * NS
+        bench.fire(lane, "reopen")
+        assert (lane.state, lane.timers) == ("open", {})
+    bench.fire(lane, "order_taken")
+    bench.fire(lane, "pushed_back", refusal())
+    assert lane.timers == {"reopen": bench.now + NS}, "an order that was taken forgets them"
+
+
+def test_a_stated_time_is_kept_and_a_later_one_prolongs_it() -> None:
+    bench = Bench()
+    lane = lane_in(bench, "open")
+    first, later = bench.now + 5 * NS, bench.now + 9 * NS
+    bench.fire(lane, "pushed_back", refusal(retry_at=first))
+    assert lane.timers == {"reopen": first}
+    bench.fire(lane, "pushed_back", refusal(retry_at=later))
+    assert lane.timers == {"reopen": later}
+    bench.fire(lane, "pushed_back", refusal(retry_at=first))
+    assert lane.timers == {"reopen": later}
+
+
+@pytest.mark.parametrize("state", ["open", "shut", "unready"])
+def test_a_ban_is_waited_for_without_a_request_and_told(state: str) -> None:
+    bench = Bench()
+    lane = lane_in(bench, state)
+    for minutes in (1, 2, 4):
+        out = bench.fire(lane, "ban_told", refusal("BANNED"))
+        assert (lane.state, said(out)) == ("banned", [("venue_degraded", "b")])
+        assert lane.timers["reopen"] == bench.now + 60 * minutes * NS
+        bench.now += 60 * minutes * NS
+        bench.fire(lane, "reopen")
+    until = bench.now + 7 * NS
+    bench.fire(lane, "ban_told", refusal("BANNED", until))
+    bench.fire(lane, "ban_told", refusal("BANNED", until + NS))
+    assert lane.timers["reopen"] == until + NS
+
+
+# ---------------------------------------------------------------- until told
+
+
+@pytest.mark.parametrize("state", ["open", "shut", "banned", "unready"])
+@pytest.mark.parametrize("reason", ["AUTH", "PERMISSION"])
+def test_credentials_that_are_refused_are_a_persons_affair(reason: str, state: str) -> None:
+    bench = Bench()
+    lane = lane_in(bench, state)
+    out = bench.fire(lane, "denied", refusal(reason))
+    assert (lane.state, lane.timers, said(out)) == ("barred", {}, [("venue_auth", "b")])
+    assert kinds(out) == ["Alarm"]
+    bench.fire(lane, "resumed")
+    assert lane.state == "open"
+
+
+@pytest.mark.parametrize("state", ["open", "shut"])
+def test_a_mode_that_refuses_is_asked_for_until_it_is_told(state: str) -> None:
+    bench = Bench()
+    lane = lane_in(bench, state)
+    out = bench.fire(lane, "mode_refused", refusal("VENUE_MODE"))
+    assert (lane.state, said(out)) == ("unready", [("venue_degraded", "b")])
+    for _ in range(3):
+        assert lane.timers == {"status": bench.now + 30 * NS}
+        bench.now += 30 * NS
+        out = bench.fire(lane, "status")
+        assert out.commands[0] == ReadMode(bench.now, "b")
+    bench.fire(lane, "mode_told")
+    assert (lane.state, lane.timers) == ("open", {})
+
+
+def test_a_person_may_end_the_wait_for_a_mode() -> None:
+    bench = Bench()
+    lane = lane_in(bench, "unready")
+    bench.fire(lane, "resumed")
+    assert (lane.state, lane.timers) == ("open", {})
+
+
+# ---------------------------------------------------------------- one instrument
+
+
+@pytest.mark.parametrize("state", ALL)
+@pytest.mark.parametrize("reason", ["UNSUPPORTED", "MALFORMED"])
+def test_an_order_that_an_instrument_cannot_have_bars_it_alone(reason: str, state: str) -> None:
+    bench = Bench()
+    lane = lane_in(bench, state)
+    out = bench.fire(lane, "unfit", refusal(reason))
+    assert (lane.state, said(out)) == (state, [("venue_degraded", "b")])
+    other = "" if state == "open" else state
+    assert (lane.shut_for(0), lane.shut_for(1)) == (other, other or "unfit")
+    bench.fire(lane, "resumed")
+    assert lane.barred == {}
+
+
+def test_nothing_is_placed_behind_a_lane_that_is_shut() -> None:
+    for state in ALL[1:]:
+        bench = Bench()
+        leg = bench.leg("market", rung=2)
+        lane_in(bench, state)
+        out = bench.fire(leg, "attempt_due")
+        assert "Place" not in kinds(out)
+        assert (leg.state, leg.wait_reason) == ("waiting", state)
