@@ -14,7 +14,7 @@ from engine.simulation.scenario import Scenario, load_scenario
 from engine.simulation.watch import Watch
 from engine.simulation.world import World, run
 from machines.evidence import Evidence
-from machines.holding import Holding
+from machines.holding_model import Holding
 from machines.messages import (
     Cancel,
     CloseRequested,
@@ -320,16 +320,6 @@ def test_a_trade_that_is_told_later_tells_whose_doing_a_position_was() -> None:
             assert (made.told.known[0], made.told.ours[0]) == (-400, left)
 
 
-def test_a_position_that_is_all_taken_is_nobodys_once_the_trade_is_listed() -> None:
-    made = watch()
-    send(made, 0, 1, BUY, 300)
-    trade(made, NS, 600)
-    trade(made, 2 * NS, 400, kind="liquidation")
-    row = TradeRow(0, f"t{2 * NS}", 2 * NS, BUY, 10_000, 400, Decimal(0), False, "liquidation")
-    tell(made, read(3 * NS, 0), read(4 * NS, 0, row))
-    assert made.told.ours[0] == 0
-
-
 def test_what_the_venue_took_is_ours_again_with_the_evidence_of_it() -> None:
     made = watch()
     trade(made, NS, 600, kind="liquidation")
@@ -444,16 +434,28 @@ def test_a_read_that_agrees_with_what_is_known_shows_nothing() -> None:
     assert made.told.unowned(0) == 200
 
 
-def test_what_is_flat_is_nobodys_and_what_comes_after_is_a_strangers() -> None:
+@pytest.mark.parametrize(("is_over", "unowned"), [(True, 400), (False, 0)])
+def test_what_comes_to_a_flat_position_is_a_strangers_once_its_close_is_over(
+    *, is_over: bool, unowned: int
+) -> None:
     made = watch()
     send(made, 0, 1, BUY, TEN)
     trade(made, NS, 600)
     tell(made, read(2 * NS, -400))
     trade(made, 3 * NS, 400, order=1)
     tell(made, fill(3 * NS, 400, order=1))
-    trade(made, 4 * NS, -500)
-    tell(made, read(5 * NS, -500))
-    assert made.told.unowned(0) == 500
+    if is_over:
+        made.closed("x")
+    trade(made, 4 * NS, -400)
+    tell(made, read(5 * NS, -400))
+    assert made.told.unowned(0) == unowned
+
+
+def test_what_is_left_when_a_close_is_over_stays_ours() -> None:
+    made = watch()
+    made.closed("x")
+    assert made.told.owned(0) == -TEN
+    assert not made.pairs["x"].closing
 
 
 def test_what_the_venue_took_is_not_ours_again_when_a_stranger_adds_as_much() -> None:
@@ -765,8 +767,10 @@ def test_our_own_fills_may_be_on_their_way_only_while_a_close_goes_on() -> None:
         assert believes_wrongly(made, -TEN, all_told=all_told) is all_told
 
 
-@pytest.mark.parametrize(("after_s", "is_wrong"), [(24, False), (25, True)])
-def test_a_question_is_open_for_the_read_lag_and_ten_seconds(after_s: int, is_wrong: bool) -> None:
+@pytest.mark.parametrize(("after_s", "is_wrong"), [(34, False), (35, True)])
+def test_a_question_is_open_for_the_read_lag_and_twenty_seconds(
+    after_s: int, is_wrong: bool
+) -> None:
     made = watch()
     trade(made, 2 * NS, 600)
     tell(made, evidence("message"))
@@ -900,7 +904,7 @@ def test_an_engine_that_hears_no_stranger_leaves_its_order_in_the_book(
 def test_a_belief_that_follows_no_read_is_found_while_the_close_is_frozen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Holding, "accept", lambda *_: None)
+    monkeypatch.setattr(Holding, "suffer", lambda *_: None)
     (line,) = violated(TOLD, tmp_path)
     assert line == "I5 100 s: a:X: the engine believes 900 units, the venue holds 300"
 

@@ -183,9 +183,13 @@ def _expect(legs: tuple[Drawn, ...], lines: str, word: str) -> list[str]:
 
 
 def _may_freeze(leg: Drawn, lines: str) -> bool:
-    """Whether a stranger traded, the venue could turn the position over, or shows it turned."""
+    """Whether a stranger traded, the venue could turn the position over, or shows it turned.
+
+    A settlement in a gap is as strange: no venue lists it among the trades.
+    """
     others = f'external = {{ instrument = "{leg.key}"'
-    if any(others in line and '"manual"' in line for line in lines.splitlines()):
+    unlisted = ('kind = "manual"', 'kind = "settlement"')
+    if any(others in line and kind in line for line in lines.splitlines() for kind in unlisted):
         return True
     if others in lines and leg.profile in HEEDLESS:
         return True

@@ -16,7 +16,7 @@ from machines.types import NS, Instrument
 
 #: A question about a position has its answer within the venue's read lag and this: the pauses
 #: between two questions, and the ways there and back.
-ANSWERED_NS = 10 * NS
+ANSWERED_NS = 20 * NS
 
 
 class Claims:

@@ -114,6 +114,11 @@ class Told:
         """Whether an operator has it taken from the venue, and no order has left since."""
         return index in self._adopting
 
+    def let_go(self, index: int) -> None:
+        """A close of it is over: of what is flat, nothing is ours any more."""
+        if not self.known[index]:
+            self.ours[index] = 0
+
     def owned(self, index: int) -> int:
         """The position that orders may close: what is known to be held, as far as it is ours."""
         known, ours = self.known[index], self.ours[index]
@@ -181,8 +186,6 @@ class Told:
         self.known[index] += change
         if ours:
             self.ours[index] += change
-            if not self.known[index]:
-                self.ours[index] = 0
 
     # ------------------------------------------------------------ what others did
 
@@ -203,7 +206,7 @@ class Told:
             return
         change.named = True
         if change.is_venues:
-            self.ours[index] += change.qty if self.known[index] else -self.ours[index]
+            self.ours[index] += change.qty
 
     def _truth(self, fact: TruthRead) -> None:
         for row in fact.rows:

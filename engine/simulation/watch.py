@@ -120,6 +120,12 @@ class Watch:
         """A close of the pair begins, or begins again."""
         self.pairs[name].closing = True
 
+    def closed(self, name: str) -> None:
+        """The close of the pair is over, whatever is claimed of it."""
+        self.pairs[name].closing = False
+        for index in self.pairs[name].instruments:
+            self.told.let_go(index)
+
     def ended(
         self,
         name: str,

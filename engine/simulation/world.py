@@ -260,7 +260,7 @@ class World:
                 self.truth.live_orders(self.watch.told.dead),
                 self.truth.positions(),
             )
-        self.watch.pairs[name].closing = False
+        self.watch.closed(name)
 
     def alarmed(self, alarm: Alarm) -> None:
         """An alarm is durable."""
