@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from loguru import logger
@@ -15,18 +17,19 @@ from rich.console import Console
 
 from engine.board import Board, make_board
 from engine.clock import Clock, LiveScheduler
-from engine.conductor import EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
+from engine.conductor import EXIT_FAILED, EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
 from engine.config import BookSpec, Config, ConfigError, VenueSpec, load
 from engine.control import Control
-from engine.feeds import open_recording
+from engine.feeds import check_recordings, open_recording
 from engine.journal import AsyncJournal, JournalError
 from engine.live import Engine
-from engine.recovery import Boot, BootError, boot
+from engine.operator.door import Door, DoorError
+from engine.recovery import Boot, BootError, Paths, boot
 from engine.snapshot import Snapshot
 from engine.summary import is_as_asked, summary
-from engine.supervisor import Supervisor
+from engine.supervisor import Supervisor, attempted, describe
+from engine.texts import printable, put
 from engine.venue_actor import BookError, BookFile, VenueActor
-from machines.messages import Alarm
 from machines.types import Instrument
 from venues.instruments import ceil_tick, floor_tick, floor_units
 from venues.sim.draws import Draws
@@ -36,13 +39,20 @@ from venues.sim.markets import SyntheticFeed, Walks
 from venues.sim.recordings import RecordedFeed
 from venues.sim.venue import SimVenue
 
+if TYPE_CHECKING:
+    import loguru
+
+#: How often tasks that must last are set going again after they failed.
+REVIVALS_MAX = 100
+
 
 def run(path: Path, *, fresh: bool = False) -> int:
     """Run the engine of a configuration file to its end; return the exit code."""
     try:
         config = load(path)
+        check_recordings(config, path)
     except ConfigError as error:
-        sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
+        put(error.lines(), sys.stderr)
         return EXIT_USAGE
     return run_config(config, fresh=fresh)
 
@@ -51,19 +61,25 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
     """Run the engine of a checked configuration to its end; return the exit code."""
     console = Console(highlight=False)
     try:
+        Door(Paths(config).socket).check()
         started = boot(config, fresh=fresh)
         for note in started.notes:
             _print(console, note)
         _log_to(started, console)
-        return anyio.run(_Run(started, console).main, backend_options={"use_uvloop": _has_uvloop()})
-    except (BootError, BookError, JournalError) as error:
-        sys.stderr.write(f"{error}\n")
+        return launch(Run(started, console))
+    except (BootError, BookError, DoorError, JournalError) as error:
+        put([str(error)], sys.stderr)
         return EXIT_USAGE
+
+
+def launch(run: Run) -> int:
+    """Run a booted process in an event loop to its end; return the exit code."""
+    return anyio.run(run.main, backend_options={"use_uvloop": _has_uvloop()})
 
 
 def _print(console: Console, text: str) -> None:
     """Print a line for people: wrapped on a terminal, whole for anything that reads lines."""
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+    console.print(printable(text), markup=False, soft_wrap=not console.is_terminal)
 
 
 def _has_uvloop() -> bool:
@@ -77,9 +93,13 @@ def _has_uvloop() -> bool:
 def _log_to(started: Boot, console: Console) -> None:
     """Log to the file, and warnings to standard error unless the live table is there."""
     logger.remove()
+    # What venues and people say stands in the log as well: one line each, and nothing that steers.
+    logger.configure(patcher=_make_printable)
     path = started.paths.log
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        # A pipe without a reader in its place is an error and not a wait without end.
+        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        os.close(os.open(path, how, 0o600))
         logger.add(
             path,
             level=started.config.engine.log_level,
@@ -95,7 +115,11 @@ def _log_to(started: Boot, console: Console) -> None:
         logger.add(sys.stderr, level="ERROR", format="{message}", diagnose=False, backtrace=False)
 
 
-class _Run:
+def _make_printable(record: loguru.Record) -> None:
+    record["message"] = printable(record["message"])
+
+
+class Run:
     """One process: builds the parts inside the loop, runs them, says how it ended."""
 
     def __init__(self, started: Boot, console: Console) -> None:
@@ -104,6 +128,11 @@ class _Run:
         self.engine: Engine
         self.clock: Clock
         self.board: Board
+        self.scheduler: LiveScheduler
+        self.conductor: Conductor
+        self.control: Control
+        self.supervisor: Supervisor
+        self._revived = 0
         # Each process draws anew: a market that began again would repeat what was traded on.
         self.draws = Draws(started.config.run.seed).child(f"epoch.{started.journal.epoch}")
         self.venues: dict[str, SimVenue] = {}
@@ -136,63 +165,74 @@ class _Run:
             on_trace=board.trace,
             on_alarm=board.alarm,
         )
-        scheduler = LiveScheduler(clock)
+        self.scheduler = LiveScheduler(clock)
         for name, file in files.items():
-            self._add_venue(name, file, states[name], scheduler)
+            self._add_venue(name, file, states[name])
         engine.connect(dict(self.actors))
         engine.room = [actor.room for actor in self.actors.values()]
-        conductor = Conductor(engine, started, board.say)
+        engine.on_failure = [actor.go_straight for actor in self.actors.values()]
+        self.conductor = Conductor(engine, started, board.say)
+        self.control = Control(engine, Door(started.paths.socket), board.say)
         logger.info("started: epoch {}, {} records", journal.epoch, journal.last_seq)
+        if started.lost:
+            logger.warning("starts halted: {}", started.lost)
         try:
             for actor in self.actors.values():
                 await actor.save()
-            self._start_markets(scheduler)
+            self._start_markets()
         except (OSError, ValueError) as error:
             raise BootError(f"the simulated venues cannot start: {error}") from error
-        code = await self._conduct(conductor, scheduler)
+        code = await self._conduct()
         return self._end(code)
 
     def _snapshot(self) -> Snapshot:
         return self.engine.snapshot()
 
-    async def _conduct(self, conductor: Conductor, scheduler: LiveScheduler) -> int:
+    def vital(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """The tasks that the process cannot do without, by name."""
         engine = self.engine
-        control = Control(engine, self.boot.paths.socket)
-        async with Supervisor(self._failed) as supervisor:
-            start = supervisor.start
-            start("signals", conductor.listen, vital=False)
-            start("control", control.serve, vital=False)
-            start("board", self.board.run, vital=False)
-            start("scheduler", scheduler.run)
-            for name, actor in self.actors.items():
-                start(f"venue {name}", actor.run)
-            start("committer", engine.commit)
-            start("dispatcher", engine.dispatch)
-            start("timers", engine.fire_timers)
-            start("journal", engine.tend_journal)
-            conductor.begin()
-            code = await conductor.conduct()
+        return {
+            "signals": self.conductor.listen,
+            "scheduler": self.scheduler.run,
+            **{f"venue {name}": actor.run for name, actor in self.actors.items()},
+            "committer": engine.commit,
+            "dispatcher": engine.dispatch,
+            "timers": engine.fire_timers,
+            "journal": engine.tend_journal,
+        }
+
+    async def _conduct(self) -> int:
+        engine = self.engine
+        await self.control.open()
+        async with Supervisor(self._failed) as self.supervisor:
+            self.supervisor.start("control", self.control.serve, vital=False)
+            self.supervisor.start("board", self.board.run, vital=False)
+            for name, task in self.vital().items():
+                self.supervisor.start(name, task)
+            code = await self.conductor.conduct(self.supervisor)
         try:
             for actor in self.actors.values():
                 await actor.save()
         except OSError as error:
             engine.fail(f"a venue's book cannot be saved: {error}")
-            code = code or EXIT_LEFT
-        return code
+        return EXIT_FAILED if engine.failure else code
 
-    def _failed(self, name: str, error: Exception, vital: bool) -> None:
-        text = f"{name}: {type(error).__name__}: {error}"
-        self.engine.alarm(Alarm(self.clock.now(), "machine_error", name, text))
-        if vital:
-            self.engine.fail(text)
+    def _failed(self, name: str, error: BaseException, vital: bool) -> None:
+        """Tell the engine, and set going again what must last."""
+        try:
+            self.engine.task_failed(name, error, vital)
+        finally:
+            # Embedded venues live in the scheduler and have orders to cancel; people must get in.
+            lasting = {"scheduler": self.scheduler.run, "control": self.control.serve}
+            if name in lasting and self._revived < REVIVALS_MAX:
+                self._revived += 1
+                self.supervisor.start(name, lasting[name], vital=vital)
 
     # ------------------------------------------------------------ venues
 
-    def _add_venue(
-        self, name: str, file: BookFile, state: bytes | None, scheduler: LiveScheduler
-    ) -> None:
+    def _add_venue(self, name: str, file: BookFile, state: bytes | None) -> None:
         """Build one embedded venue from its book, at the first start from the configuration."""
-        started, engine = self.boot, self.engine
+        started, engine, scheduler = self.boot, self.engine, self.scheduler
         settings, spec = started.settings[name], started.config.venues[name]
         actor = VenueActor(settings, engine, self.clock, scheduler, engine.backlog, file)
         draws = self.draws.child(f"venue.{name}")
@@ -219,8 +259,9 @@ class _Run:
         actor.connect(venue)
         self.actors[name], self.venues[name] = actor, venue
 
-    def _start_markets(self, scheduler: LiveScheduler) -> None:
+    def _start_markets(self) -> None:
         """Let made-up and recorded markets run, and have standing books sent again."""
+        scheduler = self.scheduler
         walks = Walks(self.draws.child("markets"))
         every: dict[str, dict[int, int]] = {name: {} for name in self.venues}
         for instrument in self.boot.instruments:
@@ -244,27 +285,31 @@ class _Run:
 
     def _end(self, code: int) -> int:
         """Show what is left and how each close went; return the exit code."""
-        engine, started = self.engine, self.boot
+        engine = self.engine
         positions: dict[int, int] = {}
         for venue in self.venues.values():
             positions |= venue.positions()
         if code == EXIT_FLAT and not is_as_asked(engine.core, positions):
             code = EXIT_LEFT
         logger.info("ended: exit {}, {} records", code, engine.journal.last_seq)
-        try:
-            if code == EXIT_FLAT:
-                started.mark(finished=started.is_finished())
-            self.board.finish()
-            for line in summary(engine.core, positions, self.clock.now()):
-                _print(self.console, line)
-            if code != EXIT_FLAT and engine.alive():
-                _print(self.console, "what is left goes on with the next: unwind run")
-            if engine.failure:
-                sys.stderr.write(f"ended early: {engine.failure}\n")
-        except OSError as error:
-            # Whoever watched has left, or the disk is full; the code tells how it ended.
-            logger.error("the end cannot be shown: {}", error)
+        failed = attempted(lambda: self._show_end(code, positions))
+        if failed is not None:
+            # Whoever watched has left, the disk is full, or the core is broken; the code tells.
+            logger.error("the end cannot be shown: {}", describe(failed))
+        if engine.failure:
+            words = self.conductor.last_words or [f"ended early: {engine.failure}"]
+            attempted(lambda: put(words, sys.stderr))
         return code
+
+    def _show_end(self, code: int, positions: dict[int, int]) -> None:
+        engine, started = self.engine, self.boot
+        if code == EXIT_FLAT:
+            started.mark(finished=started.is_finished())
+        self.board.finish()
+        for line in summary(engine.core, positions, self.clock.now()):
+            _print(self.console, line)
+        if code != EXIT_FLAT and engine.alive():
+            _print(self.console, "what is left goes on with the next: unwind run")
 
 
 def _latency(spec: VenueSpec, draws: Draws) -> Latency:

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.snapshot import CloseView, LegView, Snapshot
+from engine.texts import printable
 from engine.words import why
 from machines.messages import Alarm
 from machines.table import Transition
@@ -118,7 +119,7 @@ class LineBoard:
         if len(self._lines) >= LINES_MAX:
             self._lost += 1
             return
-        self._lines.append(f"{max(at - self._start, 0) / NS:8.3f} {text}\n")
+        self._lines.append(f"{max(at - self._start, 0) / NS:8.3f} {printable(text)}\n")
 
     async def run(self) -> None:
         """Write at most 50 lines a second, without end. Cancelled, it leaves the rest."""
@@ -166,7 +167,7 @@ class TableBoard:
         for each in transitions:
             if _moves(each):
                 text = self._stamped(each.at)
-                text.append(each.id, "bold")
+                text.append(printable(each.id), "bold")
                 text.append(f" {each.source} → ")
                 text.append(each.dest, _STYLES.get(each.dest, ""))
                 text.append(f"  {why(each)}", "dim")
@@ -176,13 +177,13 @@ class TableBoard:
         """Take an alarm."""
         text = self._stamped(self._clock())
         text.append(f"{alarm.kind} ", "bold red")
-        text.append(f"{alarm.machine}: {alarm.text}")
+        text.append(printable(f"{alarm.machine}: {alarm.text}"))
         self._alarms.append(text)
 
     def say(self, text: str) -> None:
         """Take a sentence for the person who watches."""
         stamped = self._stamped(self._clock())
-        stamped.append(text, "bold")
+        stamped.append(printable(text), "bold")
         self._news.append(stamped)
 
     def _stamped(self, at: int) -> Text:
@@ -226,7 +227,7 @@ def headline(snapshot: Snapshot) -> Text:
     text = Text("unwind", "bold", no_wrap=True, overflow="crop")
     text.append(f"  {snapshot.uptime_s} s", "not bold")
     for session in snapshot.sessions:
-        text.append(f"  {session.venue} ", "not bold")
+        text.append(f"  {printable(session.venue)} ", "not bold")
         text.append(session.state, f"not bold {_STYLES.get(session.state, '')}")
     text.append(f"  {snapshot.records} records", "not bold dim")
     if snapshot.halted:
@@ -260,16 +261,16 @@ def _cells(pair: CloseView, *, wide: bool) -> list[Text]:
     state = Text(_SHORT.get(pair.state, pair.state), _STYLES.get(pair.state, "dim"))
     below = pair.outcome or pair.urgency
     state.append(f"\n{below}", "green" if pair.outcome else "dim")
-    why_text = Text(pair.reason)
+    why_text = _plain(pair.reason)
     why_text.append(f"\n{pair.urgency}", "dim")
     naked = Text(f"{pair.naked:f}" if pair.naked else "")
     if pair.naked:
         naked.append(f"\n{pair.naked_s} s", "yellow")
     due = Text(f"{pair.deadline_s} s" if pair.deadline_s is not None else "", "dim")
     cells = [
-        Text(pair.pair),
+        _plain(pair.pair),
         state,
-        _lines(Text(leg.instrument.partition(":")[0]) for leg in pair.legs),
+        _lines(_plain(leg.instrument.partition(":")[0]) for leg in pair.legs),
         _lines(_leg_state(leg) for leg in pair.legs),
         _lines(Text(f"{leg.filled:f}/{leg.remaining:f}") for leg in pair.legs),
         naked,
@@ -292,6 +293,11 @@ def _leg_state(leg: LegView) -> Text:
     return text
 
 
+def _plain(text: str, style: str = "") -> Text:
+    """A text of others, which neither ends a line nor steers the terminal."""
+    return Text(printable(text), style)
+
+
 def _lines(parts: object) -> Text:
     return Text("\n").join(parts)  # type: ignore[arg-type]
 
@@ -310,8 +316,8 @@ def status_parts(snapshot: Snapshot, width: int) -> list[Table | Text]:
     parts: list[Table | Text] = [headline(snapshot), pairs_table(snapshot, wide=width >= WIDE)]
     for pair in snapshot.pairs:
         if pair.last:
-            parts.append(Text(f"{pair.pair}: {pair.last}", "dim"))
-        parts += [Text(f"{pair.pair}: alarm {text}", "red") for text in pair.alarms]
-        parts += [Text(f"{pair.pair}: dust {key} {qty:f}") for key, qty in pair.dust.items()]
-    parts += [Text(f"alarm {text}", "red") for text in snapshot.alarms]
+            parts.append(_plain(f"{pair.pair}: {pair.last}", "dim"))
+        parts += [_plain(f"{pair.pair}: alarm {text}", "red") for text in pair.alarms]
+        parts += [_plain(f"{pair.pair}: dust {key} {qty:f}") for key, qty in pair.dust.items()]
+    parts += [_plain(f"alarm {text}", "red") for text in snapshot.alarms]
     return parts

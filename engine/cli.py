@@ -6,57 +6,49 @@ must not decide anything about a close.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from engine.control import Answer, CloseWanted, CommandWanted, StatusWanted
-
-_CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at the venues);
-1 `run` ended with something left open, a `sim` expectation failed, `diagram --check`, `--lint` or
-`--coverage` found something, or a recording is not what was recorded; 2 wrong input, or no engine
-to talk to; 3 the journal failed; 130 `run` was stopped by Ctrl-C or SIGTERM with nothing naked
-left. Nothing that was left is lost: the next `run` goes on with it."""
+from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
+from engine.operator.commands import add_to
+from engine.texts import put
 
 app = typer.Typer(
     name="unwind",
     help="Take positions held on several venues to flat, by explicit state machines.",
-    epilog=_CODES,
+    epilog=CODES,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file.")]
-_CONFIG = Path("config.toml")
-
 
 def main() -> None:
     """Run the command line; never returns."""
     try:
-        app()
+        # The commands say how it went by an exit code; None where there is nothing to say.
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        put([error.format_message(), "for help: unwind --help, unwind COMMAND --help"], sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
         sys.stderr.close()
         sys.exit(1)
 
 
-def _refuse(text: str) -> NoReturn:
-    print(text, file=sys.stderr)
-    raise typer.Exit(2)
-
-
 # ---------------------------------------------------------------- running
 
 
-@app.command(epilog=_CODES)
+@app.command(epilog=CODES)
 def run(
-    config: ConfigFile = _CONFIG,
+    config: ConfigFile = CONFIG,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Put journal and books of earlier runs aside first.")
     ] = False,
@@ -67,7 +59,7 @@ def run(
     raise typer.Exit(run_app(config, fresh=fresh))
 
 
-@app.command(epilog=_CODES)
+@app.command(epilog=CODES)
 def sim(
     files: Annotated[list[Path], typer.Argument(help="Scenario files.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
@@ -82,7 +74,7 @@ def sim(
     raise typer.Exit(run_files(files, json=as_json, trace=trace, rewrite=rewrite))
 
 
-@app.command(name="config", epilog=_CODES)
+@app.command(name="config", epilog=CODES)
 def check_config(
     check: Annotated[Path | None, typer.Option("--check", help="List every mistake.")] = None,
     reference: Annotated[
@@ -97,21 +89,25 @@ def check_config(
         print(describe(), end="")
         return
     if check is None:
-        _refuse("config: give --check FILE or --reference")
+        refuse("config: give --check FILE or --reference")
+    from engine.feeds import check_recordings  # noqa: PLC0415 - heavy
+
     try:
         read = load(check)
+        check_recordings(read, check)
     except ConfigError as error:
-        _refuse("\n".join(error.lines()))
-    print(
+        refuse("\n".join(error.lines()))
+    good = (
         f"{check}: good; {len(read.venues)} venues, {len(read.instruments)} instruments, "
         f"{len(read.pairs)} pairs, {len(read.run.closes)} closes"
     )
+    put([good], sys.stdout)
 
 
 # ---------------------------------------------------------------- machines and recordings
 
 
-@app.command(epilog=_CODES)
+@app.command(epilog=CODES)
 def diagram(
     machine: Annotated[
         list[str] | None,
@@ -194,14 +190,14 @@ Recording = Annotated[Path | None, typer.Option("--file", help=_FILE)]
 Everything = Annotated[bool, typer.Option("--all", help="Also rows that keep their state.")]
 
 
-@app.command(epilog=_CODES)
+@app.command(epilog=CODES)
 def trace(
     subject: Annotated[str, typer.Argument(metavar="ID", help=_SUBJECT)],
     file: Recording = None,
     kind: Annotated[str, typer.Option("--format", help="text, mermaid, svg or html.")] = "text",
     out: Annotated[Path | None, typer.Option("--out", help="File to write to.")] = None,
     everything: Everything = False,
-    config: ConfigFile = _CONFIG,
+    config: ConfigFile = CONFIG,
 ) -> None:
     """Tell the life of a close, position, order or venue as a timeline or picture."""
     from engine.story.command import trace as tell  # noqa: PLC0415 - heavy
@@ -209,12 +205,12 @@ def trace(
     raise typer.Exit(tell(subject, file, config, kind, out, everything=everything))
 
 
-@app.command(epilog=_CODES)
+@app.command(epilog=CODES)
 def why(
     subject: Annotated[str, typer.Argument(metavar="ID", help=_SUBJECT)],
     file: Recording = None,
     everything: Everything = False,
-    config: ConfigFile = _CONFIG,
+    config: ConfigFile = CONFIG,
 ) -> None:
     """Say in one sentence per transition which fact and which values decided it."""
     from engine.story.command import why as explain  # noqa: PLC0415 - heavy
@@ -222,7 +218,7 @@ def why(
     raise typer.Exit(explain(subject, file, config, everything=everything))
 
 
-@app.command(epilog=_CODES)
+@app.command(epilog=CODES)
 def replay(
     file: Annotated[Path, typer.Argument(help="A journal, a scenario (.toml) or its id.")],
     until: Annotated[
@@ -247,95 +243,7 @@ def replay(
 
 # ---------------------------------------------------------------- talking to a running engine
 
-
-def _ask(config: Path, request: StatusWanted | CloseWanted | CommandWanted) -> Answer:
-    from engine.config import ConfigError, load  # noqa: PLC0415 - heavy
-    from engine.control import ControlError, ask  # noqa: PLC0415 - heavy
-
-    try:
-        engine = load(config).engine
-        answer = ask(Path(engine.directory) / engine.socket, request)
-    except ConfigError as error:
-        _refuse("\n".join(error.lines()))
-    except ControlError as error:
-        _refuse(str(error))
-    if not answer.ok:
-        _refuse(answer.text)
-    return answer
-
-
-@app.command(epilog=_CODES)
-def status(
-    config: ConfigFile = _CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-) -> None:
-    """Show what the running engine holds, is doing and does not know."""
-    from engine.control import StatusWanted  # noqa: PLC0415 - heavy
-
-    state = _ask(config, StatusWanted()).status
-    assert state is not None
-    if as_json:
-        import msgspec  # noqa: PLC0415 - heavy
-
-        print(json.dumps(msgspec.to_builtins(state), indent=2))
-        return
-    from rich.console import Console  # noqa: PLC0415 - heavy
-
-    from engine.board import status_parts  # noqa: PLC0415 - heavy
-
-    console = Console(highlight=False)
-    for part in status_parts(state, console.size.width):
-        console.print(part)
-
-
-@app.command(epilog=_CODES)
-def close(
-    pair: Annotated[str, typer.Argument(help="Name of the pair.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it decides the urgency.")],
-    urgency: Annotated[
-        str | None, typer.Option("--urgency", help="normal, urgent or immediate.")
-    ] = None,
-    ratio: Annotated[str, typer.Option("--ratio", help="The part to close, as a/b.")] = "1/1",
-    config: ConfigFile = _CONFIG,
-) -> None:
-    """Ask for a pair to be closed; asking again may raise the urgency, never lower it."""
-    from engine.control import CloseWanted  # noqa: PLC0415 - heavy
-
-    print(_ask(config, CloseWanted(pair, reason, urgency, ratio)).text)
-
-
-def _command(config: Path, name: str, pair: str = "") -> None:
-    from engine.control import CommandWanted  # noqa: PLC0415 - heavy
-
-    print(_ask(config, CommandWanted(name, pair)).text)
-
-
-@app.command(epilog=_CODES)
-def halt(config: ConfigFile = _CONFIG) -> None:
-    """Place no order any more and cancel those that rest."""
-    _command(config, "halt")
-
-
-@app.command(epilog=_CODES)
-def resume(config: ConfigFile = _CONFIG) -> None:
-    """Go on after a halt."""
-    _command(config, "resume")
-
-
-@app.command(epilog=_CODES)
-def kill(config: ConfigFile = _CONFIG) -> None:
-    """Close everything, for the reason KILL, with the highest urgency."""
-    _command(config, "kill")
-
-
-@app.command(epilog=_CODES)
-def retry(
-    pair: Annotated[str, typer.Argument(help="Name of the pair; all if left out.")] = "",
-    config: ConfigFile = _CONFIG,
-) -> None:
-    """Try again now where a close is stuck."""
-    _command(config, "retry", pair)
-
+add_to(app)
 
 if __name__ == "__main__":
     main()

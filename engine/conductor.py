@@ -12,15 +12,23 @@ from collections.abc import Callable
 import anyio
 from loguru import logger
 
+from engine.aftermath import Aftermath
+from engine.books import LOST_TAIL
 from engine.live import Engine
 from engine.recovery import RUN, Boot
+from engine.supervisor import Supervisor
 from machines.env import STOP
-from machines.messages import CloseRequested, EngineStarted, PositionDeclared
+from machines.messages import (
+    CloseRequested,
+    EngineStarted,
+    OperatorCommanded,
+    PositionDeclared,
+)
 
 EXIT_FLAT = 0
 EXIT_LEFT = 1
 EXIT_USAGE = 2
-EXIT_JOURNAL = 3
+EXIT_FAILED = 3
 EXIT_STOPPED = 130
 
 
@@ -35,13 +43,21 @@ class Conductor:
         self._signals = 0
         self._ready_at: int | None = None
         self._grace_until = 0
+        #: What is left after a failure, in words.
+        self.last_words: list[str] = []
         self._open = [number for number in range(len(self._run.closes)) if not boot.is_done(number)]
 
     def begin(self) -> None:
-        """Take over the journal: the new epoch, at the first start the positions."""
+        """Take over the journal: the new epoch, at the first start the positions.
+
+        Where the journal has lost its end, a halt may be among what is lost: it is said anew, in
+        the same batch as the start, so that no death between the two can forget it.
+        """
         engine, boot = self._engine, self._boot
         first = boot.is_first
         engine.fact(EngineStarted(engine.clock.now(), boot.journal.epoch))
+        if boot.lost:
+            engine.fact(OperatorCommanded(engine.clock.now(), "halt", by=LOST_TAIL))
         if first:
             for key, spec in boot.config.positions.items():
                 if not spec.foreign:
@@ -49,17 +65,35 @@ class Conductor:
                     now = engine.clock.now()
                     engine.fact(PositionDeclared(now, instrument.index, qty, spec.entry))
 
-    async def conduct(self) -> int:
+    async def conduct(self, supervisor: Supervisor) -> int:
         """Conduct the run to its end; return the exit code. Orders may rest only if it says so."""
+        code = await supervisor.attempt("conductor", self._course)
+        if code is not None and not self._engine.failure:
+            return code
+        self._engine.stopping = True
+        await supervisor.attempt("aftermath", self._look_after)
+        return EXIT_FAILED
+
+    async def _course(self) -> int:
         engine = self._engine
+        self.begin()
         while True:
             due = self._request_due()
             if self._is_over():
                 break
             await engine.changed.wait_until(due, engine.clock)
-        if engine.alive() or engine.live_orders():
+        if not engine.failure and (engine.alive() or engine.live_orders()):
             await engine.park(STOP)
         return self._code()
+
+    async def _look_after(self) -> None:
+        """Cancel what rests although a part has failed, and note what is left."""
+        logger.info("nothing is created any more: {}", self._engine.failure)
+        aftermath = Aftermath(self._engine)
+        await aftermath.run()
+        self.last_words = aftermath.lines()
+        for line in self.last_words:
+            logger.info("{}", line)
 
     async def listen(self) -> None:
         """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist."""
@@ -130,17 +164,17 @@ class Conductor:
         if self._run.deadline_ns and now >= engine.started + self._run.deadline_ns:
             self._say("the time of [run] is over (deadline_s)")
             return True
+        if self._boot.is_held:
+            return False  # what looks done may not be: a person looks first
         # A request that is still in the inbox has no close yet.
         quiet = not engine.dispatcher.inbox and not engine.backlog()
         return bool(self._run.closes) and not self._open and quiet and not engine.alive()
 
     def _code(self) -> int:
         engine = self._engine
-        if engine.dispatcher.down is not None:
-            return EXIT_JOURNAL
         naked = any(close.naked and close.started_at for close in engine.alive())
-        if engine.failure or naked or engine.live_orders():
+        if naked or engine.live_orders():
             return EXIT_LEFT
-        if not self._open and not engine.alive() and not engine.failure:
+        if not self._open and not engine.alive():
             return EXIT_FLAT
         return EXIT_STOPPED if self._signals else EXIT_LEFT

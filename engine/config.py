@@ -5,13 +5,13 @@ Scenario files have tables of the same kinds, so the functions that read those a
 well. Must not start anything, nor guess what a wrong value was meant to be.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from engine.config_files import check_names, check_places
 from engine.config_keys import ENGINE, RUN, RUN_CLOSE
 from engine.config_parts import (
     build,
@@ -46,10 +46,11 @@ from engine.config_values import (
     ConfigError,
     Finding,
     Findings,
-    exact_float,
     join,
     overlay,
 )
+from engine.files import is_regular
+from engine.toml_files import read_toml
 from machines.types import CloseSettings
 
 __all__ = [
@@ -93,9 +94,6 @@ T = TypeVar("T")
 #: Everything that may stand at the top of a file.
 TOP = ["close", "open", "venues", "instruments", "positions", "pairs", "session", "engine", "run"]
 
-#: A configuration is written by hand; a larger file is something else.
-FILE_BYTES_MAX = 1 << 20
-
 
 def load(path: str | Path) -> Config:
     """Read a configuration file; folders and files that it names are taken as beside it.
@@ -108,6 +106,12 @@ def load(path: str | Path) -> Config:
     config = decode_config(tables, findings, file.parent)
     findings.raise_if_any(str(file))
     assert config is not None
+    inputs = {"the configuration": file}
+    for key, spec in config.instruments.items():
+        if spec.recording:
+            inputs[f"the recording of {key}"] = Path(spec.recording.partition("#")[0])
+    check_places(config.engine, "engine", inputs, findings)
+    findings.raise_if_any(str(file))
     return config
 
 
@@ -118,26 +122,6 @@ def check(path: str | Path) -> list[str]:
     except ConfigError as error:
         return error.lines()
     return []
-
-
-def read_toml(path: Path, findings: Findings) -> dict[str, Any]:
-    """Read a TOML file with its numbers exact; what prevents it is noted, and {} comes back."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(FILE_BYTES_MAX + 1)
-        if len(raw) > FILE_BYTES_MAX:
-            findings.add("", None, f"must not be larger than {FILE_BYTES_MAX} bytes")
-            return {}
-        return tomllib.loads(raw.decode(), parse_float=exact_float)
-    except OSError as error:
-        findings.add("", None, f"cannot be read: {error.strerror or error}")
-    except UnicodeDecodeError as error:
-        findings.add("", None, f"must be UTF-8; byte {error.start} is not")
-    except tomllib.TOMLDecodeError as error:
-        findings.add("", None, f"is not TOML: {error}")
-    except (ValueError, RecursionError) as error:
-        findings.add("", None, f"holds a value that is too long or too deep: {error}")
-    return {}
 
 
 def decode_market(
@@ -183,9 +167,15 @@ def decode_config(
     session = decode_session(tables.get("session", {}), "session", findings)
     engine = decode_engine(tables.get("engine", {}), "engine", findings)
     run = _run(tables.get("run", {}), {**pairs, **positions}, findings)
+    scale_instruments(
+        _sound(venues, "venues", findings),
+        _sound(instruments, "instruments", findings),
+        _sound(positions, "positions", findings),
+        findings,
+    )
     if findings:
         return None
-    read = Config(
+    return Config(
         venues=_present(venues),
         instruments=_present(instruments),
         positions=_present(positions),
@@ -196,8 +186,6 @@ def decode_config(
         engine=msgspec.structs.replace(engine, directory=str(folder / engine.directory)),
         run=run,
     )
-    scale_instruments(read.venues, read.instruments, read.positions, findings)
-    return None if findings else read
 
 
 def _with_source(spec: InstrumentSpec, folder: Path, findings: Findings) -> InstrumentSpec:
@@ -208,9 +196,16 @@ def _with_source(spec: InstrumentSpec, folder: Path, findings: Findings) -> Inst
         return spec
     file, mark, column = spec.recording.partition("#")
     path = folder / file
-    if not path.is_file():
+    if not is_regular(path):
         findings.add(join(where, "recording"), spec.recording, f"must be a file; none is at {path}")
     return msgspec.structs.replace(spec, recording=f"{path}{mark}{column}")
+
+
+def _sound(specs: Mapping[str, T | None], path: str, findings: Findings) -> dict[str, T]:
+    """What nothing has been found about yet."""
+    return {
+        key: spec for key, spec in _present(specs).items() if not findings.about(join(path, key))
+    }
 
 
 def _present(specs: Mapping[str, T | None]) -> dict[str, T]:
@@ -289,12 +284,7 @@ def _check_sides(
 def decode_engine(table: Any, path: str, findings: Findings) -> EngineSpec:
     """Read the keys of `[engine]`."""
     spec: EngineSpec = build(ENGINE, read_section(ENGINE, table, path, findings))
-    taken: dict[str, str] = {}
-    for name in ("journal", "socket", "books", "log"):
-        value = getattr(spec, name)
-        first = taken.setdefault(value, name)
-        if first != name:
-            findings.add(join(path, name), value, f"must differ from {join(path, first)}")
+    check_names(spec, path, findings)
     return spec
 
 

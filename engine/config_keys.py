@@ -48,6 +48,7 @@ from machines.types import (
     PassiveSettings,
     SessionSettings,
 )
+from venues.numbers import FEE_MAX_BPS, FEE_MIN_BPS, MONEY_MAX
 
 ZERO = Decimal(0)
 
@@ -156,7 +157,7 @@ VENUE = Section(
     (
         Key("profile", NAME, "which venue it behaves like"),
         Key("latency_ms", LATENCY, "see below", field="latency"),
-        Key("balance", DECIMAL, "quote currency in the account", minimum=ZERO),
+        Key("balance", DECIMAL, "quote currency in the account", minimum=ZERO, maximum=MONEY_MAX),
         Key("override", TABLE, "capabilities in which it differs from its profile"),
         Key("deadline_ms", MILLISECONDS, "the venue must not execute a command later", above=True),
         Key("decision_timeout_ms", MILLISECONDS, "no answer for so long is doubt", above=True),
@@ -203,7 +204,10 @@ INSTRUMENT = Section(
         Key("tick", DECIMAL, "smallest step of a price", minimum=ZERO, above=True),
         Key("lot", DECIMAL, "smallest step of a quantity", minimum=ZERO, above=True),
         Key("min_qty", DECIMAL, "smallest order, in contracts", minimum=ZERO),
-        Key("min_notional", DECIMAL, "smallest order, in quote currency", minimum=ZERO),
+        Key(
+            "min_notional", DECIMAL, "smallest order, in quote currency",
+            minimum=ZERO, maximum=MONEY_MAX,
+        ),
         Key(
             "multiplier", DECIMAL, "base units per contract unit (inverse: quote units)",
             minimum=ZERO, above=True,
@@ -211,9 +215,12 @@ INSTRUMENT = Section(
         Key(
             "maker_fee_bps", BPS,
             "fee for a resting order, below 0 for a rebate; that of the profile if left out",
-            minimum=Decimal(-100),
+            minimum=FEE_MIN_BPS, maximum=FEE_MAX_BPS,
         ),
-        Key("taker_fee_bps", BPS, "fee for an order that takes; that of the profile if left out"),
+        Key(
+            "taker_fee_bps", BPS, "fee for an order that takes; that of the profile if left out",
+            maximum=FEE_MAX_BPS,
+        ),
         Key("recording", WORD, "file with a recorded book"),
     ),
     {"book": BOOK, "synthetic": SYNTHETIC},
@@ -259,7 +266,8 @@ SESSION = Section(
 ENGINE = Section(
     "engine",
     EngineSpec,
-    "Files of this process and how it stops.",
+    "Files of this process and how it stops. No two of them, nor what goes with the journal, may "
+    "be one file, and none the configuration or a recording.",
     (
         Key("directory", WORD, "folder of the files below; relative to this file"),
         Key("journal", FILE_NAME, "everything that happened, in SQLite"),

@@ -35,7 +35,7 @@ from engine.config_specs import (
     PositionSpec,
     VenueSpec,
 )
-from engine.config_values import NAME, Findings, Refused, exact, join
+from engine.config_values import INSTRUMENT_NAME, NAME, Findings, Kind, Refused, join
 from machines.types import (
     MS,
     NS,
@@ -44,6 +44,7 @@ from machines.types import (
     CloseSettings,
     SessionSettings,
 )
+from venues.numbers import quoted
 from venues.profiles import PROFILES, override_keys, profile
 
 
@@ -139,9 +140,9 @@ def decode_venue(table: Any, path: str, findings: Findings, name: str = "") -> V
     return spec
 
 
-def _check_name(name: str, path: str, findings: Findings) -> None:
+def _check_name(name: str, path: str, findings: Findings, rule: Kind = NAME) -> None:
     try:
-        NAME.read(name)
+        rule.read(name)
     except Refused as refused:
         findings.add(path, name, f"the name must be {refused}")
 
@@ -177,11 +178,10 @@ def _check_profile(name: Any, override: Mapping[str, Any], path: str, findings: 
         if key not in known:
             continue
         try:
-            if isinstance(value, Decimal):
-                exact(value, quoted=False)
             profile("ideal", {key: value})
         except ValueError as error:
-            findings.add(join(where, key), value, str(error).removeprefix(f"{key}: "))
+            reason = str(error).removeprefix(f"{key}: ").removeprefix(f"{quoted(value)} ")
+            findings.add(join(where, key), value, reason)
 
 
 # ---------------------------------------------------------------- instruments and positions
@@ -193,9 +193,8 @@ def decode_instrument(
     """Read one `[instruments."VENUE:SYMBOL"]`; `key` is the quoted part of `path` unless given."""
     key = key or _quoted(path)
     values = read_section(INSTRUMENT, table, path, findings)
-    venue, colon, symbol = key.partition(":")
-    if not (venue and colon and symbol) or any(c.isspace() or c == "#" for c in key):
-        findings.add(path, key, 'the name must be "VENUE:SYMBOL", without blanks and #')
+    venue, _, symbol = key.partition(":")
+    _check_name(key, path, findings, INSTRUMENT_NAME)
     values |= {"key": key, "venue": venue, "symbol": symbol}
     sources = [name for name in ("book", "synthetic", "recording") if name in as_dict(table)]
     if len(sources) > 1:
@@ -222,6 +221,9 @@ def _quoted(path: str) -> str:
 def _check_steps(spec: InstrumentSpec, path: str, findings: Findings) -> None:
     if spec.book is None:
         return
+    if 0 < spec.book.republish_ns < MS:
+        where = join(join(path, "book"), "republish_s")
+        findings.add(where, seconds(spec.book.republish_ns), "must be 0 or at least 0.001")
     for name, price in (("bid", spec.book.bid), ("ask", spec.book.ask)):
         if Fraction(price) % Fraction(spec.tick):
             where = join(join(path, "book"), name)

@@ -97,7 +97,7 @@ def as_table(value: Any, path: str, findings: Findings) -> dict[str, Any]:
 def note_unknown(table: Mapping[str, Any], known: list[str], path: str, findings: Findings) -> None:
     """Note every key of `table` that is not `known`, with the nearest one that is."""
     for key in table:
-        if key not in known:
+        if key not in known and not findings.is_full:
             nearest = get_close_matches(key, known, n=1)
             hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
             findings.add(join(path, key), table[key], f"is not a key here; {hint}")

@@ -29,6 +29,10 @@ contradict each other. Nothing starts with a file that has a mistake.
   quotes invite rounding. Times, counts and the keys in `_bps`, `_pct` and `_ticks` are plain
   numbers, read exactly as written; quotes are accepted there too.
 * Times carry their unit in the name (`_s`, `_ms`) and may have decimals down to 1 ns.
+* Every number has a range and is refused beyond it, however it is written: a price has at most
+  10^15 ticks, a quantity 10^15 lots (or units, where a holding is finer than the lot), a tick or a
+  lot 12 digits, a ratio a denominator of at most 10^15, an amount of quote currency is at most
+  10^15, a time 10^9 seconds. `venues/numbers.py` says why.
 * Upper-case words in a heading stand for names of your own.
 """
 

@@ -1,31 +1,41 @@
 """Reads single values of a configuration strictly and collects everything that is wrong.
 
 Units: quantities, prices and money are quoted decimals and become `Decimal`; times become integer
-nanoseconds, exactly. Must not know any key, nor stop at the first mistake.
+nanoseconds, exactly. The range of all of them is that of `venues.numbers`. Must not know any key,
+nor stop at the first mistake.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
+from engine.texts import printable, shortened
 from machines.types import MS, NS
+from venues import numbers
+from venues.numbers import COUNT_MAX, MONEY_MAX, RATIO_MAX, NumberRefused
 
-#: A longer number is a mistake, not a quantity (venues.md I1).
-DIGITS_MAX = 40
-EXPONENT_MAX = 30
-#: No time (about thirty years in seconds) and no count is larger: each fits 64 bits.
-LIMIT = 10**9
+#: No time (about thirty years in seconds) and no count is larger.
+LIMIT = COUNT_MAX
+#: Decimals of a plain number: a rate is compared with draws of 64 bits.
+_DECIMALS_MAX = 12
+#: More mistakes than a person reads in one go; what follows them is not listed.
+FINDINGS_MAX = 1000
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _RATIO = re.compile(r"([0-9]{1,20})/([0-9]{1,20})", re.ASCII)
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+#: A quoted part of a path, or where one part ends; more parts has no path of ours.
+_CUT = re.compile(r'"(?:[^"\\]|\\.)*"|[.\[]')
+_CUTS_MAX = 16
 _SHOWN_MAX = 60
+_WORD_MAX = 128
+_KEY_MAX = 200
+_ALLOWED_MAX = 2000
 
 
 class _Missing:
@@ -36,6 +46,8 @@ class _Missing:
 #: Stands for the value of a key that is not there.
 MISSING = _Missing()
 
+T = TypeVar("T")
+
 
 class Finding(Struct, frozen=True):
     """One mistake: where it is, what stands there, what is allowed instead."""
@@ -45,9 +57,11 @@ class Finding(Struct, frozen=True):
     allowed: str
 
     def __str__(self) -> str:
-        where = self.key or "file"
-        return (
-            f"{where} = {self.value}: {self.allowed}" if self.value else f"{where}: {self.allowed}"
+        """One line that a terminal can show, whatever the file has for names and values."""
+        where = shortened(self.key, _KEY_MAX) or "file"
+        allowed = shortened(self.allowed, _ALLOWED_MAX)
+        return printable(
+            f"{where} = {self.value}: {allowed}" if self.value else f"{where}: {allowed}"
         )
 
 
@@ -61,18 +75,19 @@ class ConfigError(Exception):
 
     def lines(self) -> list[str]:
         """One line per finding, each with the file's name if it is known."""
-        prefix = f"{self.source}: " if self.source else ""
+        prefix = f"{printable(self.source)}: " if self.source else ""
         return [f"{prefix}{finding}" for finding in self.findings]
 
 
 class Findings:
     """Collects mistakes in the order in which they are met; the same one only once."""
 
-    __slots__ = ("_seen", "items")
+    __slots__ = ("_places", "_seen", "items")
 
     def __init__(self) -> None:
         self.items: list[Finding] = []
         self._seen: set[Finding] = set()
+        self._places: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self.items)
@@ -86,15 +101,22 @@ class Findings:
         `MISSING` means that nothing stands there, None that there is no value to speak of.
         """
         finding = Finding(key, "" if value is None else shown(value), allowed)
-        if finding not in self._seen:
-            self._seen.add(finding)
-            self.items.append(finding)
+        if finding in self._seen or self.is_full:
+            return
+        self._seen.add(finding)
+        self.items.append(finding)
+        self._places.update(above(key))
+        if len(self._seen) == FINDINGS_MAX:
+            self.items.append(Finding("", "", "has more mistakes than these; mend them first"))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is wrong already that nothing more is noted."""
+        return len(self._seen) >= FINDINGS_MAX
 
     def about(self, key: str) -> bool:
         """Whether `key` or something below it was found wrong."""
-        return any(
-            item.key == key or item.key.startswith((f"{key}.", f"{key}[")) for item in self.items
-        )
+        return key in self._places
 
     def raise_if_any(self, source: str = "") -> None:
         """Raise `ConfigError` with all of them, if there are any."""
@@ -112,6 +134,12 @@ def join(path: str, key: str) -> str:
     return f"{path}.{part}" if path else part
 
 
+def above(key: str) -> list[str]:
+    """The paths of everything that a key lies in, the outermost first, and the key itself."""
+    cuts = [cut.start() for cut in _CUT.finditer(key) if cut[0] in ".["]
+    return [*(key[:cut] for cut in cuts[:_CUTS_MAX]), key]
+
+
 def shown(value: Any, depth: int = 3) -> str:
     """A value as a message quotes it: as TOML writes it, shortened, without control characters."""
     if isinstance(value, dict | list | tuple) and not depth:
@@ -121,13 +149,23 @@ def shown(value: Any, depth: int = 3) -> str:
     elif isinstance(value, str):
         text = json.dumps(value[:_SHOWN_MAX], ensure_ascii=False)
     elif isinstance(value, dict):
-        items = (f"{key} = {shown(item, depth - 1)}" for key, item in value.items())
-        text = f"{{ {', '.join(items)} }}" if value else "{}"
+        items = (f"{key[:_SHOWN_MAX]} = {shown(item, depth - 1)}" for key, item in value.items())
+        text = f"{{ {_joined(items)} }}" if value else "{}"
     elif isinstance(value, list | tuple):
-        text = f"[{', '.join(shown(item, depth - 1) for item in value)}]"
+        text = f"[{_joined(shown(item, depth - 1) for item in value)}]"
     else:
-        text = str(value)
-    return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
+        text = numbers.quoted(value) if isinstance(value, int) else str(value)
+    return shortened(text, _SHOWN_MAX)
+
+
+def _joined(items: Iterable[str]) -> str:
+    """As many items as a message has room for."""
+    text = ""
+    for item in items:
+        text += f", {item}" if text else item
+        if len(text) > _SHOWN_MAX:
+            break
+    return text
 
 
 def exact_float(text: str) -> Decimal:
@@ -143,40 +181,43 @@ def exact_float(text: str) -> Decimal:
 
 def exact(value: Any, *, quoted: bool) -> Decimal:
     """Read a finite decimal exactly, from a string only if `quoted`; raises `Refused`."""
-    if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
-            raise Refused("a plain decimal number")
-        number = Decimal(value)
-    elif isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise Refused("a decimal in quotes" if quoted else "a number")
-    elif quoted:
+    if quoted and not isinstance(value, str):
         raise Refused("a decimal in quotes")
-    else:
-        number = Decimal(value)
-    if not number.is_finite():
-        raise Refused("a finite number")
-    _, digits, exponent = number.as_tuple()
-    if len(digits) > DIGITS_MAX or not -EXPONENT_MAX <= int(exponent) <= EXPONENT_MAX:
-        raise Refused(f"at most {DIGITS_MAX} digits and an exponent within ±{EXPONENT_MAX}")
-    return number
+    return _bounded(numbers.exact, value)
+
+
+def _bounded(read: Callable[..., T], value: Any, *bounds: int) -> T:
+    """Read a number of the core's range; what is wrong with it is said in the file's words."""
+    try:
+        return read(value, *bounds, name="")
+    except NumberRefused as refused:
+        raise Refused(refused.allowed) from None
+
+
+def number(value: Any) -> Decimal:
+    """Read a number without quotes (or with) that has not too many decimals; raises `Refused`."""
+    found = exact(value, quoted=False)
+    if int(found.as_tuple().exponent) < -_DECIMALS_MAX:
+        raise Refused(f"a number of at most {_DECIMALS_MAX} decimals")
+    return found
 
 
 def nanoseconds(value: Any, unit_ns: int) -> int:
     """Read a time given in units of `unit_ns` as whole nanoseconds; raises `Refused`."""
-    scaled = Fraction(exact(value, quoted=False)) * unit_ns
-    if scaled.denominator != 1:
-        raise Refused("a time no finer than 1 ns")
-    return int(scaled)
+    exact(value, quoted=False)
+    return _bounded(numbers.nanoseconds, value, unit_ns)
 
 
 def whole(value: Any) -> int:
     """Read a whole number, or a string of one; a float is none, whatever its digits."""
     if isinstance(value, Decimal):
         raise Refused("a whole number")
-    number = exact(value, quoted=False)
-    if number != number.to_integral_value():
+    found = exact(value, quoted=False)
+    if found != found.to_integral_value():
         raise Refused("a whole number")
-    return int(number)
+    return int(found)
 
 
 def ratio(value: Any) -> tuple[int, int]:
@@ -193,6 +234,8 @@ def ratio(value: Any) -> tuple[int, int]:
         part = Fraction(exact(value, quoted=True))
     if not 0 < part <= 1:
         raise Refused("above 0 and at most 1")
+    if part.denominator > RATIO_MAX:
+        raise Refused(f"a part whose denominator is at most {RATIO_MAX}")
     return part.numerator, part.denominator
 
 
@@ -226,9 +269,17 @@ def choice(*words: str) -> Kind:
 
 
 def text(pattern: str, allowed: str) -> Kind:
-    """A string of at most 128 characters that matches `pattern` as a whole."""
-    expected = Annotated[str, Meta(pattern=f"^(?:{pattern})\\Z", max_length=128)]
+    """A string that matches `pattern` as a whole, and is not longer than any text here."""
+    expected = Annotated[str, Meta(pattern=f"^(?:{pattern})\\Z", max_length=2 * _WORD_MAX)]
     return Kind(allowed, _convert(expected, allowed))
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or value != value.strip():
+        raise Refused("text that is not empty")
+    if len(value) > _WORD_MAX or not value.isprintable():
+        raise Refused(f"text of at most {_WORD_MAX} characters that can be printed")
+    return value
 
 
 SECONDS = Kind("seconds", lambda value: nanoseconds(value, NS), NS, Decimal(0), Decimal(LIMIT))
@@ -237,14 +288,21 @@ MILLISECONDS = Kind(
 )
 COUNT = Kind("a whole number", whole, 1, Decimal(0), Decimal(LIMIT))
 TICKS = Kind("whole ticks", whole, 1, Decimal(0), Decimal(LIMIT))
-BPS = Kind("basis points", lambda value: exact(value, quoted=False), 1, Decimal(0), Decimal(10000))
-PERCENT = Kind("per cent", lambda value: exact(value, quoted=False), 1, Decimal(0), Decimal(100))
-NUMBER = Kind("a number", lambda value: exact(value, quoted=False), 1, Decimal(0))
+BPS = Kind("basis points", number, 1, Decimal(0), Decimal(10000))
+PERCENT = Kind("per cent", number, 1, Decimal(0), Decimal(100))
+NUMBER = Kind("a number", number, 1, Decimal(0), MONEY_MAX)
 DECIMAL = Kind('a decimal in quotes, like "0.05"', lambda value: exact(value, quoted=True))
 RATIO = Kind('a ratio in quotes, like "1/4" or "0.25", above 0 and at most 1', ratio)
 FLAG = Kind("true or false", _convert(bool, "true or false"))
+#: Names are printed, stand in file names and in the ids of machines ("v:s#n"): nothing that steers
+#: a terminal, a path or a parser may be in one. Venues, pairs and accounts have this rule.
 NAME = text(r"[A-Za-z0-9_.:-]{1,64}", "a name of up to 64 letters, digits and _ . : -")
-WORD = text(r"\S(?:.*\S)?", "text that is not empty")
+#: An instrument's: a venue, and a symbol as venues write them (BTC/USDT:USDT, kPEPE, 1000FLOKI).
+INSTRUMENT_NAME = text(
+    r"[A-Za-z0-9_.-]{1,64}:[A-Za-z0-9_.:/+-]{1,64}",
+    '"VENUE:SYMBOL", both of up to 64 letters, digits and _ . -, in the symbol also : / +',
+)
+WORD = Kind("text that is not empty", _word)
 FILE_NAME = text(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", "a file name without a folder")
 
 

@@ -1,8 +1,7 @@
 """The control socket: what an operator types reaches the running engine as a fact.
 
-One JSON object per line, one answer per request. Every bound is here: size, number of clients, idle
-time. It must not decide anything: a request is checked for sense and handed to the engine, the
-answer is the core's.
+Every bound is here: size, number of clients, idle time. It must not decide anything: a request is
+checked for sense and handed to the engine, the answer is the core's.
 """
 
 from __future__ import annotations
@@ -11,173 +10,227 @@ import os
 import pwd
 import socket
 import struct
-from fractions import Fraction
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import anyio
 import msgspec
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketListener, SocketStream
+from loguru import logger
 
-from engine.journal import JournalError
-from engine.live import Engine
-from engine.snapshot import Snapshot
-from machines.messages import CloseRequested, OperatorCommanded
-from machines.types import REASON_URGENCY, URGENCY_RANK
+from engine.live import Engine, EngineFailed
+from engine.operator.door import Door, DoorError
+from engine.operator.facts import Refused, check_close, command_fact, outcome
+from engine.operator.protocol import (
+    PATH_BYTES_MAX,
+    REQUEST_BYTES_MAX,
+    Answer,
+    CloseWanted,
+    CommandWanted,
+    ControlError,
+    Request,
+    StatusWanted,
+    ask,
+)
+from engine.operator.verbs import VERBS
+from engine.supervisor import Supervisor
+from engine.texts import printable, shortened
+from machines.messages import CloseRequested
 
-REQUEST_BYTES_MAX = 64 << 10
+__all__ = [
+    "CLIENTS_MAX",
+    "PATH_BYTES_MAX",
+    "REQUEST_BYTES_MAX",
+    "Answer",
+    "CloseWanted",
+    "CommandWanted",
+    "Control",
+    "ControlError",
+    "StatusWanted",
+    "ask",
+    "check_close",
+]
+
+#: Clients that may ask for anything; one more may say what is urgent (S37).
 CLIENTS_MAX = 16
+ANSWER_TEXT_MAX = 4000
 IDLE_S = 5
-#: The longest path that the system takes for a socket.
-PATH_BYTES_MAX = 107
-
-COMMANDS = ("halt", "resume", "kill", "retry")
-
-
-class StatusWanted(msgspec.Struct, tag="status", tag_field="command", forbid_unknown_fields=True):
-    """Ask for the present state."""
-
-
-class CloseWanted(msgspec.Struct, tag="close", tag_field="command", forbid_unknown_fields=True):
-    """Ask for a pair to be closed; `ratio` is "a/b"."""
-
-    pair: str
-    reason: str
-    urgency: str | None = None
-    ratio: str = "1/1"
-
-
-class CommandWanted(
-    msgspec.Struct, tag="operator", tag_field="command", forbid_unknown_fields=True
-):
-    """Ask for halt, resume, kill or retry."""
-
-    name: str
-    pair: str = ""
-
-
-Request = StatusWanted | CloseWanted | CommandWanted
-
-
-class Answer(msgspec.Struct):
-    """What the engine says; `status` only where it was asked for."""
-
-    ok: bool
-    text: str
-    status: Snapshot | None = None
-
-
-class ControlError(Exception):
-    """The engine cannot be reached or does not answer; the text says why."""
-
+#: How long the one more has for what it came to say.
+URGENT_S = 0.5
+#: How often the socket's file is looked at.
+LOOK_S = 1
 
 _REQUESTS = msgspec.json.Decoder(Request)
-_ANSWERS = msgspec.json.Decoder(Answer)
-
-
-# ---------------------------------------------------------------- the engine's side
+_BUSY = Answer(False, f"busy: {CLIENTS_MAX} clients are served")
 
 
 class Control:
-    """Serves the socket of one engine."""
+    """Serves the socket of one engine. `say(text)` tells the person who watches."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, door: Door, say: Callable[[str], None]) -> None:
         self._engine = engine
-        self._path = path
+        self._door = door
+        self._say = say
         self._clients = 0
+        self._places = anyio.Semaphore(CLIENTS_MAX + 1)
+        self._listener: SocketListener | None = None
+
+    async def open(self) -> None:
+        """Make the socket. Raises DoorError: an engine that nobody can halt must not start."""
+        self._listener = await self._door.open()
 
     async def serve(self) -> None:
-        """Serve without end. The caller holds the journal's lock, so a socket there is stale.
+        """Serve without end, on a new socket where the file of the old one is gone.
 
-        Cancelled, it closes the socket and removes its file. Raises OSError.
+        Cancelled, it closes the socket and removes its file.
         """
-        check_path(self._path)
-        self._path.unlink(missing_ok=True)
-        old = os.umask(0o177)
         try:
-            listener = await anyio.create_unix_listener(self._path, mode=0o600)
+            async with Supervisor(self._engine.task_failed) as clients:
+                while True:
+                    listener = self._listener or await self._made_anew()
+                    async with listener, anyio.create_task_group() as group:
+                        group.start_soon(self._accept, listener, clients)
+                        await self._until_gone()
+                        group.cancel_scope.cancel()
+                    self._listener = None
+                    self._tell("was removed or replaced while the engine runs")
         finally:
-            os.umask(old)
-        try:
-            await listener.serve(self._client)
-        finally:
-            self._path.unlink(missing_ok=True)
+            self._listener = None
+            self.close()
+
+    def close(self) -> None:
+        """Take the socket's file away, if it is still ours."""
+        self._door.close()
+
+    async def _until_gone(self) -> None:
+        while True:
+            await anyio.sleep(LOOK_S)
+            if not self._door.is_there:
+                return
+
+    async def _made_anew(self) -> SocketListener:
+        said = ""
+        while True:
+            try:
+                listener = await self._door.open()
+            except DoorError as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._tell(f"cannot be made anew: {said}; it is tried again each second")
+                await anyio.sleep(LOOK_S)
+            else:
+                self._tell("was made anew: the engine can be reached again")
+                return listener
+
+    def _tell(self, text: str) -> None:
+        text = f"the control socket {self._door.path} {text}"
+        logger.warning("{}", text)
+        self._say(text)
+
+    # ------------------------------------------------------------ clients
+
+    async def _accept(self, listener: SocketListener, clients: Supervisor) -> None:
+        """Take one client after another, as long as there is a place for it."""
+        while True:
+            await self._places.acquire()
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                self._places.release()
+                logger.warning("a client cannot be served: {}", error)
+                await anyio.sleep(LOOK_S)
+                continue
+            except BaseException:
+                self._places.release()
+                raise
+            clients.start_once("control", partial(self._client, stream))
 
     async def _client(self, stream: SocketStream) -> None:
         """Answer one client. A client that leaves or stalls hurts nobody else."""
-        async with stream:
-            if self._clients >= CLIENTS_MAX:
-                await _send(stream, Answer(False, f"busy: {CLIENTS_MAX} clients are served"))
-                return
-            self._clients += 1
-            try:
-                await self._converse(stream)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, TimeoutError):
-                return
-            finally:
-                self._clients -= 1
+        self._clients += 1
+        try:
+            async with stream:
+                await self._converse(stream, urgent_only=self._clients > CLIENTS_MAX)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, TimeoutError):
+            return
+        finally:
+            self._clients -= 1
+            self._places.release()
 
-    async def _converse(self, stream: SocketStream) -> None:
+    async def _converse(self, stream: SocketStream, *, urgent_only: bool) -> None:
         who = peer(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - no database
         if who is None:
             await _send(stream, Answer(False, "only the user who runs the engine may ask"))
             return
         received = b""
         while True:
-            with anyio.fail_after(IDLE_S):
-                while b"\n" not in received and len(received) <= REQUEST_BYTES_MAX:
-                    try:
+            try:
+                with anyio.fail_after(URGENT_S if urgent_only else IDLE_S):
+                    while b"\n" not in received and len(received) <= REQUEST_BYTES_MAX:
                         received += await stream.receive(REQUEST_BYTES_MAX)
-                    except anyio.EndOfStream:
-                        return
+            except anyio.EndOfStream:
+                return
+            except TimeoutError:
+                if urgent_only:
+                    await _send(stream, _BUSY)
+                return
             line, _, received = received.partition(b"\n")
             if len(line) > REQUEST_BYTES_MAX:
                 text = f"a request has at most {REQUEST_BYTES_MAX} bytes"
                 await _send(stream, Answer(False, text))
                 return
-            await _send(stream, await self._answer(line, who))
+            await _send(stream, await self._answer(line, who, urgent_only=urgent_only))
+            if urgent_only:
+                return
 
-    async def _answer(self, line: bytes, who: str) -> Answer:
+    async def _answer(self, line: bytes, who: str, *, urgent_only: bool) -> Answer:
         try:
             request = _REQUESTS.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Answer(False, f"not a request: {error}")
-        if isinstance(request, StatusWanted):
-            return Answer(True, "", self._engine.snapshot())
-        if isinstance(request, CloseWanted):
-            return await self._close(request, who)
-        return await self._command(request, who)
+            return _BUSY if urgent_only else Answer(False, f"not a request: {error}")
+        if urgent_only and not _is_urgent(request):
+            return _BUSY
+        try:
+            if isinstance(request, StatusWanted):
+                return Answer(True, "", self._engine.snapshot())
+            if isinstance(request, CloseWanted):
+                return await self._close(request, who)
+            return await self._command(request, who)
+        except Refused as error:
+            return Answer(False, str(error))
+        except EngineFailed as error:
+            return Answer(False, f"nothing is taken any more, the engine is ending: {error}")
 
     async def _close(self, wanted: CloseWanted, who: str) -> Answer:
-        try:
-            ratio = check_close(wanted, list(self._engine.core.pairs))
-        except ValueError as error:
-            return Answer(False, str(error))
-        if self._engine.stopping:
+        engine = self._engine
+        ratio = check_close(wanted, engine.core.pairs)
+        if engine.stopping:
             return Answer(False, "the engine is stopping and takes no new close")
-        now = self._engine.clock.now()
-        return await self._ask(
+        now = engine.clock.now()
+        asked = await engine.ask(
             CloseRequested(now, wanted.pair, wanted.reason, wanted.urgency, ratio, who)
         )
+        return Answer(True, asked.answer)
 
     async def _command(self, wanted: CommandWanted, who: str) -> Answer:
-        pairs = list(self._engine.core.pairs)
-        if wanted.name not in COMMANDS:
-            return Answer(False, f"unknown command {wanted.name!r}; known: {', '.join(COMMANDS)}")
-        if wanted.pair and wanted.pair not in pairs:
-            return Answer(False, unknown_pair(wanted.pair, pairs))
-        now = self._engine.clock.now()
-        return await self._ask(OperatorCommanded(now, wanted.name, wanted.pair, by=who))
+        engine = self._engine
+        fact = command_fact(wanted, engine.core, engine.clock.now(), who)
+        asked = await engine.ask(fact)
+        return Answer(*outcome(fact, asked.answer, asked.trace))
 
-    async def _ask(self, fact: CloseRequested | OperatorCommanded) -> Answer:
-        try:
-            return Answer(True, await self._engine.ask(fact))
-        except JournalError as error:
-            return Answer(False, f"nothing is taken any more, the journal is down: {error}")
+
+def _is_urgent(request: Request) -> bool:
+    if not isinstance(request, CommandWanted):
+        return False
+    verb = VERBS.get(request.name)
+    return verb is not None and verb.urgent
 
 
 async def _send(stream: SocketStream, answer: Answer) -> None:
+    # What was asked may be part of what is answered, and a terminal shows it.
+    text = printable(shortened(answer.text, ANSWER_TEXT_MAX))
     with anyio.fail_after(IDLE_S):
-        await stream.send(msgspec.json.encode(answer) + b"\n")
+        await stream.send(msgspec.json.encode(Answer(answer.ok, text, answer.status)) + b"\n")
 
 
 def peer(connection: socket.socket) -> str | None:
@@ -196,72 +249,3 @@ def peer(connection: socket.socket) -> str | None:
         return f"{uid}:{pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"{uid}:"
-
-
-def unknown_pair(pair: str, pairs: list[str]) -> str:
-    """The answer to a pair that the configuration does not have."""
-    return f"unknown pair {pair[:80]!r}; known: {', '.join(sorted(pairs)) or 'none'}"
-
-
-def check_close(wanted: CloseWanted, pairs: list[str]) -> tuple[int, int]:
-    """Check a request for sense; return its ratio. Raises ValueError saying what is allowed."""
-    if wanted.pair not in pairs:
-        raise ValueError(unknown_pair(wanted.pair, pairs))
-    if wanted.reason not in REASON_URGENCY:
-        known = ", ".join(sorted(REASON_URGENCY))
-        raise ValueError(f"unknown reason {wanted.reason[:80]!r}; known: {known}")
-    if wanted.urgency is not None and wanted.urgency not in URGENCY_RANK:
-        known = ", ".join(URGENCY_RANK)
-        raise ValueError(f"unknown urgency {wanted.urgency[:80]!r}; known: {known}")
-    try:
-        ratio = Fraction(wanted.ratio) if len(wanted.ratio) < 40 else Fraction(0)
-    except (ValueError, ZeroDivisionError):
-        ratio = Fraction(0)
-    if not 0 < ratio <= 1:
-        raise ValueError(f"the ratio {wanted.ratio[:80]!r} must be above 0 and at most 1, as a/b")
-    return ratio.numerator, ratio.denominator
-
-
-def check_path(path: Path) -> None:
-    """Raise OSError when the path is too long for a socket."""
-    length = len(os.fsencode(path))
-    if length > PATH_BYTES_MAX:
-        raise OSError(
-            f"{path}: {length} bytes are too long for a socket (at most {PATH_BYTES_MAX}); choose "
-            "a shorter engine.directory"
-        )
-
-
-# ---------------------------------------------------------------- the command line's side
-
-
-def ask(path: Path, request: Request, timeout_s: float = 10) -> Answer:
-    """Send one request to a running engine and wait for its answer. Raises ControlError."""
-    nobody = f"no engine is running (nothing answers at {path}); start one with: unwind run"
-    try:
-        check_path(path)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout_s)
-            connection.connect(os.fspath(path))
-            connection.sendall(msgspec.json.encode(request) + b"\n")
-            with connection.makefile("rb") as stream:
-                line = stream.readline()
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise ControlError(nobody) from error
-    except PermissionError as error:
-        raise ControlError(f"{path}: belongs to another user's engine") from error
-    except TimeoutError as error:
-        raise ControlError(f"the engine did not answer within {timeout_s:g} s") from error
-    except OSError as error:
-        raise ControlError(f"the engine cannot be reached: {error}") from error
-    if not line.endswith(b"\n"):
-        raise ControlError("the engine ended before it answered; look with: unwind status")
-    try:
-        return _ANSWERS.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ControlError(
-            f"the answer cannot be read ({error}); is it another version?"
-        ) from error
-
-
-__all__ = ["Answer", "CloseWanted", "CommandWanted", "Control", "ControlError", "StatusWanted"]

@@ -34,6 +34,8 @@ from venues.port import Port
 
 #: Commands that name a venue; all others name an instrument.
 _BY_VENUE = frozenset({ReadTruth, ReadMode, Connect})
+#: What a record that no engine wrote does to a fold.
+IMPOSSIBLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
 
@@ -92,7 +94,8 @@ class Dispatcher:
         self.inbox: deque[Fact] = deque()
         self.seq = journal.last_seq if journal is not None else 0
         self.batch = Batch(self.seq)
-        self.down: JournalError | None = None
+        #: Nothing is created any more: the journal, or another part of the process, has failed.
+        self.down = False
         self._port_of: list[Port | None] = []
         self.wire()
 
@@ -184,7 +187,7 @@ class Dispatcher:
         in order.
         """
         batch = self.batch
-        if batch.has_intent or batch.has_alarm or self.down is not None:
+        if batch.has_intent or batch.has_alarm or self.down:
             return
         commands, batch.commands = batch.commands, []
         for command in commands:
@@ -205,18 +208,21 @@ class Dispatcher:
 
     def fail(self, error: JournalError, batch: Batch) -> None:
         """The journal is down: nothing is created any more; cancels by own id still leave (I1)."""
-        self.down = error
-        self.core.recording = False
-        if self.on_alarm is not None:
+        if not self.down and self.on_alarm is not None:
             self.on_alarm(Alarm(self.clock(), "journal", "engine", str(error)))
+        self.down = True
+        self.core.recording = False
+        self._send_cancels(batch)
+
+    def _send_cancels(self, batch: Batch) -> None:
         for command in batch.commands:
             if type(command) is Cancel:
                 self._submit(command)
 
     def release(self, batch: Batch) -> None:
         """Send the commands of a durable batch, in order."""
-        if self.down is not None:
-            self.fail(self.down, batch)
+        if self.down:
+            self._send_cancels(batch)
             return
         journal = self.journal
         durable = journal is None or not batch.records or journal.last_seq >= batch.last_seq
@@ -265,9 +271,12 @@ def fold(
     books = core.books
     recording, core.recording = core.recording, False
     for record in records:
-        for top in record.seen:
-            books[top.instrument].restore(top)
-        out = core.step(record.fact)
+        try:
+            for top in record.seen:
+                books[top.instrument].restore(top)
+            out = core.step(record.fact)
+        except IMPOSSIBLE as error:
+            raise ReplayDiverged(f"record {record.seq}: cannot be folded: {error!r}") from error
         intents: tuple[Command, ...] = ()
         if out.commands:
             intents = tuple([each for each in out.commands if type(each) in INTENTS])

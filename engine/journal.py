@@ -21,20 +21,27 @@ import anyio
 import anyio.to_thread
 
 from engine.journal_connection import COMMIT_BATCH, JournalConnection, Sync
-from engine.journal_errors import JournalError, RestoredJournal, explaining
+from engine.journal_errors import JournalError, explaining
 from engine.journal_file import (
     FLOOR,
     begin_epoch,
+    check_foldable,
+    compared,
     create,
     inspected,
+    left_alone,
     locked,
+    missing_end,
     read_only,
     rows_of,
 )
 from engine.journal_front import Front, Journal
+from engine.journal_log import SUFFIX as LOG_SUFFIX
 from engine.journal_memory import MemoryJournal
+from engine.journal_place import Place
 from engine.journal_rows import Head, Record, decoded
-from engine.lock import LockFile
+from engine.lock import SUFFIX as LOCK_SUFFIX
+from engine.lock import LockFile, claim_of
 
 #: What a user of a journal needs; its other errors and parts come from their own rooms.
 __all__ = [
@@ -61,9 +68,13 @@ class SyncJournal(Front):
     Made by `open_journal`. Not for an event loop: a slow disk stops whoever calls.
     """
 
-    def __init__(self, connection: JournalConnection, path: Path, lock: LockFile) -> None:
+    def __init__(
+        self, connection: JournalConnection, path: Path, lock: LockFile, lost_until: int = 0
+    ) -> None:
         super().__init__(connection.head)
         self.path = path
+        #: Last record that was written and is not there any more; 0 if none is missing.
+        self.lost_until = lost_until
         self._connection = connection
         self._lock = lock
 
@@ -107,12 +118,17 @@ class AsyncJournal(Front):
     """
 
     def __init__(
-        self, connection: aiosqlite.Connection, head: Head, path: Path, lock: LockFile
+        self, connection: aiosqlite.Connection, head: Head, path: Path, lock: LockFile, place: Place
     ) -> None:
         super().__init__(head)
         self.path = path
         self._connection = connection
         self._lock = lock
+        self._place = place
+
+    def check_place(self) -> None:
+        """Raise MissingJournal when one of its files was removed or replaced."""
+        self._place.check()
 
     @classmethod
     async def take_over(cls, journal: SyncJournal) -> "AsyncJournal":
@@ -122,9 +138,12 @@ class AsyncJournal(Front):
 
         def connect(*args: Any, **kwargs: Any) -> JournalConnection:
             workers.append(current_thread())
-            return JournalConnection(*args, head=head, sync="FULL", exclusive=False, **kwargs)
+            return JournalConnection(
+                *args, head=head, sync="FULL", exclusive=False, note=lock.note, **kwargs
+            )
 
         try:
+            place = Place([path, path.with_name(path.name + LOG_SUFFIX), lock.path])
             with anyio.CancelScope(shield=True), explaining(path):
                 connection = await aiosqlite.connect(path, isolation_level=None, factory=connect)
         except BaseException:
@@ -134,7 +153,7 @@ class AsyncJournal(Front):
                     await anyio.to_thread.run_sync(worker.join)
             lock.release()
             raise
-        return cls(connection, head, path, lock)
+        return cls(connection, head, path, lock, place)
 
     async def commit(self, records: Sequence[Record]) -> None:
         """Record a non-empty batch; durable on return.
@@ -174,48 +193,65 @@ def open_journal(
     *,
     exclusive: bool = False,
     accept_restore: bool = False,
+    lock: LockFile | None = None,
+    shown_epoch: int = 0,
 ) -> SyncJournal:
     """Lock, check and take over a journal under a new epoch; made if there is none.
 
-    The lock file is `path` + ".lock". `exclusive` is faster and keeps every other reader out.
-    `accept_restore` takes an older copy although the lock file knows of a newer journal; only a
-    person can decide that. Raises JournalError, with the journal as it was.
+    The lock file is `path` + ".lock"; one that is held already is handed in, and given back when
+    this fails. `exclusive` is faster and keeps every other reader out. `accept_restore` takes an
+    older copy, or a new journal, although the lock file knows of a newer one; only a person can
+    decide that. `shown_epoch` is the newest that anything else is known to have seen, like a
+    venue. Raises JournalError, with the journal as it was.
     """
     path = Path(path)
-    lock = locked(path)
+    lock = lock or locked(path)
     connection = None
     try:
         with explaining(path):
-            head = inspected(path, alone=True) if path.exists() else Head()
-            if head.epoch < lock.epoch and not accept_restore:
-                raise RestoredJournal(
-                    f"{path}: the lock file knows of process start {lock.epoch}, the journal of "
-                    f"{head.epoch}: it was replaced by an older copy or removed. Put the newest "
-                    "one back, or settle all orders and accept the restore"
-                )
+            head = inspected(path, True, lock.seq) if path.exists() else left_alone(path)
+            check_foldable(path, head)
+            if not accept_restore:
+                compared(path, head, lock.epoch, shown_epoch)
+            written = lock.seq or 0
             if not path.exists():
                 create(path)
+                written = 0
             connection = JournalConnection(
-                path, isolation_level=None, head=head, sync="FULL", exclusive=exclusive
+                path,
+                isolation_level=None,
+                head=head,
+                sync="FULL",
+                exclusive=exclusive,
+                note=lock.note,
             )
-            begin_epoch(connection, head, max(head.epoch, lock.epoch) + 1)
-            lock.store(head.epoch)
+            begin_epoch(connection, head, max(head.epoch, lock.epoch, shown_epoch) + 1)
+            # What was lost stays known until something is recorded under the new epoch.
+            lock.store(head.epoch, max(written, head.last_seq))
             connection.execute(f"PRAGMA synchronous = {sync}")
     except BaseException:
         if connection is not None:
             connection.close()
         lock.release()
         raise
-    return SyncJournal(connection, path, lock)
+    return SyncJournal(connection, path, lock, written if written > head.last_seq else 0)
 
 
 def read_journal(path: str | Path) -> Iterator[Record]:
     """Give the records of a journal, also of one in use, without lock, epoch or a write to it.
 
-    Reads the whole file for its check before the first record. Raises JournalError.
+    Reads the whole file for its check before the first record. Raises JournalError; where the end
+    is missing, after the last record that is there.
     """
     path = Path(path)
+    beside = path.with_name(path.name + LOCK_SUFFIX)
     with explaining(path):
-        inspected(path, alone=False)
+        claim = claim_of(beside)
+        head = inspected(path, False, claim.seq if claim else None)
+        check_foldable(path, head)
         with closing(read_only(path, alone=False)) as connection:
             yield from decoded(rows_of(connection), path)
+        # Read before the journal, so that a process that records meanwhile is no contradiction.
+        if claim and (claim.seq or 0) > head.last_seq and claim_of(beside) == claim:
+            advice = "unwind run finds what they did at the venues, and starts halted"
+            raise missing_end(path, head.last_seq, claim.seq or 0, advice)

@@ -6,11 +6,12 @@ fold alone.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from engine.journal_errors import JournalError, LeaseLost, explained
 from engine.journal_rows import Head, Record, seal
+from engine.lock import SUFFIX as LOCK_SUFFIX
 from machines.messages import Place
 
 #: Given to `execute` in place of SQL it runs `commit_batch`; SQLite itself would refuse the words.
@@ -27,15 +28,24 @@ Sync = Literal["FULL", "NORMAL"]
 class JournalConnection(sqlite3.Connection):
     """The one writing connection of a journal; `head` is what it has durably written.
 
+    `note(seq)` is told the last record after each commit, before the commit is confirmed.
     A batch has to be one call in one thread. aiosqlite calls the public methods of a connection in
     its thread, one per await, so the batch travels as `execute(COMMIT_BATCH, (records,))`.
     """
 
     def __init__(
-        self, database: Any, *args: Any, head: Head, sync: Sync, exclusive: bool, **kwargs: Any
+        self,
+        database: Any,
+        *args: Any,
+        head: Head,
+        sync: Sync,
+        exclusive: bool,
+        note: Callable[[int], None] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(database, *args, **kwargs)
         self.head = head
+        self._note = note
         self._path = database
         self._cursor = self.cursor()
         try:
@@ -69,7 +79,10 @@ class JournalConnection(sqlite3.Connection):
         return super().execute(sql, parameters)
 
     def commit_batch(self, records: Sequence[Record]) -> sqlite3.Cursor:
-        """Make a non-empty batch durable as a whole, or raise a JournalError and leave nothing."""
+        """Make a non-empty batch durable as a whole, or raise a JournalError and leave nothing.
+
+        Where only the note fails, the batch is written and still raises: it counts as unconfirmed.
+        """
         head = self.head
         row = seal(head, records)
         orders = [
@@ -98,4 +111,9 @@ class JournalConnection(sqlite3.Connection):
         head.last_seq = row.last_seq
         head.last_hash = row.hash
         head.unchecked += len(row.body) + 8192
+        if self._note is not None:
+            try:
+                self._note(row.last_seq)
+            except OSError as error:
+                raise explained(f"{self._path}{LOCK_SUFFIX}", error) from error
         return cursor

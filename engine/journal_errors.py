@@ -26,28 +26,44 @@ class NewerJournal(JournalError):
     """A newer version of the program wrote it."""
 
 
+class OlderJournal(JournalError):
+    """A version of the program wrote it whose machines this one does not have any more."""
+
+
 class CorruptJournal(JournalError):
     """The file is damaged below the level of records."""
 
 
-class BrokenChain(JournalError):
+class BadRecord(JournalError):
+    """A journal that is whole up to a record; `record` is the first that cannot be had."""
+
+    def __init__(self, text: str, record: int) -> None:
+        super().__init__(text)
+        self.record = record
+
+
+class BrokenChain(BadRecord):
     """A record is not what was written; `record` is the first of the damaged batch."""
 
-    def __init__(self, text: str, record: int) -> None:
-        super().__init__(text)
-        self.record = record
 
-
-class SequenceGap(JournalError):
+class SequenceGap(BadRecord):
     """Records are missing, from `record` on."""
 
-    def __init__(self, text: str, record: int) -> None:
-        super().__init__(text)
-        self.record = record
+
+class DamagedLog(BadRecord):
+    """The write-ahead log is damaged inside what had been recorded."""
 
 
 class RestoredJournal(JournalError):
-    """The lock file has seen a newer journal than this one."""
+    """Lock file or books have seen a newer journal than this one."""
+
+
+class RestoredLock(JournalError):
+    """The journal has records of a newer epoch than its lock file ever saw."""
+
+
+class MissingJournal(JournalError):
+    """The file of an open journal was removed or replaced."""
 
 
 class LeaseLost(JournalError):

@@ -55,12 +55,14 @@ _HEADER = struct.Struct(">7q")
 class Head:
     """Where a journal ends: what the next batch continues. Shared by a front and its connection."""
 
-    __slots__ = ("epoch", "last_hash", "last_seq", "unchecked")
+    __slots__ = ("epoch", "last_hash", "last_seq", "machines", "recorded", "unchecked")
 
     def __init__(self, epoch: int = 0, last_seq: int = 0, last_hash: bytes = GENESIS) -> None:
         self.epoch = epoch
         self.last_seq = last_seq
         self.last_hash = last_hash
+        self.machines = 0  #: version of the machines that wrote the file, 0 for one to be made
+        self.recorded = 0  #: epoch of the last record that the file was opened with
         self.unchecked = 0  #: bytes written since the last checkpoint, estimated
 
 
@@ -85,8 +87,12 @@ def verified(rows: Iterable[Row], where: object) -> Iterator[Row]:
     """Pass rows on while each is intact and follows the one before."""
     seq, chain = 0, GENESIS
     for row in rows:
-        header = _HEADER.pack(*row[:7])
-        digest = blake2b(row.prev_hash + header + row.body, digest_size=32).digest()
+        try:
+            header = _HEADER.pack(*row[:7])
+            digest = blake2b(row.prev_hash + header + row.body, digest_size=32).digest()
+        except (struct.error, TypeError) as error:
+            text = f"{where}: the batch from record {seq + 1} is none ({error}); restore a copy"
+            raise BrokenChain(text, seq + 1) from error
         if digest == row.hash and row.first_seq != seq + 1:
             text = f"{where}: records {seq + 1} to {row.first_seq - 1} are missing; restore a copy"
             raise SequenceGap(text, seq + 1)

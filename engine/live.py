@@ -1,4 +1,4 @@
-"""The running engine: dispatcher, committer and timers as tasks, and how a run ends.
+"""The running engine: dispatcher, committer and timers as tasks, and what stops them.
 
 Facts are stepped in short slices; while one batch is being made durable the next one collects; a
 command leaves only after the commit that covers it. It must not name a venue, read a file or know
@@ -21,6 +21,7 @@ from engine.journal import AsyncJournal, JournalError
 from engine.journal_errors import LeaseLost
 from engine.memory import spare_collector
 from engine.snapshot import Snapshot, Watch, take_snapshot
+from engine.supervisor import describe
 from engine.timers import NEVER
 from machines.close_model import Close
 from machines.core import Core
@@ -38,16 +39,20 @@ _CHUNK = 8
 SENT_MAX = 4096
 #: How long the cancels of a stopping engine may take to be confirmed.
 PARK_NS = 6 * NS
-PARK_JOURNAL_DOWN_NS = 30 * NS
+
+
+class EngineFailed(Exception):
+    """A part that the engine cannot do without has failed: nothing is taken any more."""
 
 
 class Asked:
-    """A person's command on its way: answered once its fact is durable."""
+    """A person's command on its way; answered, with what it moved, once its fact is durable."""
 
-    __slots__ = ("answer", "done", "seq")
+    __slots__ = ("answer", "done", "seq", "trace")
 
     def __init__(self) -> None:
         self.answer = ""
+        self.trace: tuple[Transition, ...] = ()
         self.seq = 0
         self.done = anyio.Event()
 
@@ -78,6 +83,8 @@ class Engine:
         self.fenced = False
         self.changed = Wake()
         self.room: list[Wake] = []
+        #: Called when a part has failed, before anybody else is told; must not raise.
+        self.on_failure: list[Callable[[], None]] = []
         self.ports: dict[str, Port] = {}
         self.dispatcher: Dispatcher
         self._tell_trace = on_trace
@@ -127,23 +134,26 @@ class Engine:
         mark: int,
     ) -> None:
         """Take a top of book; most concern nobody and wake nobody."""
+        if self.failure:
+            return
         dispatcher = self.dispatcher
         dispatcher.top(instrument, venue_at, bid, bid_qty, ask, ask_qty, mark)
         if dispatcher.inbox:
             self._work.set()
 
-    async def ask(self, fact: Fact) -> str:
-        """Queue a person's command; return the core's answer once the fact is durable.
+    async def ask(self, fact: Fact) -> Asked:
+        """Queue a person's command; return it with the core's answer once the fact is durable.
 
-        Cancelled, the command still counts. Raises JournalError when the journal is down.
+        Cancelled, the command still counts. Raises EngineFailed, and then it may not count.
         """
         asked = Asked()
-        self._asked[id(fact)] = asked
-        self.fact(fact)
-        await asked.done.wait()
-        if self.dispatcher.down is not None:
-            raise self.dispatcher.down
-        return asked.answer
+        if not self.failure:
+            self._asked[id(fact)] = asked
+            self.fact(fact)
+            await asked.done.wait()
+        if not 0 < asked.seq <= self.journal.last_seq:
+            raise EngineFailed(self.failure)
+        return asked
 
     def backlog(self) -> int:
         """Records that were stepped and are not durable yet."""
@@ -158,7 +168,8 @@ class Engine:
             self._tell_trace(trace)
             self.changed.set()
         if self._asked and (asked := self._asked.pop(id(fact), None)) is not None:
-            asked.answer, asked.seq = out.answer, self.dispatcher.seq
+            asked.answer, asked.trace = out.answer, tuple(trace or ())
+            asked.seq = self.dispatcher.seq
             self._answered.append(asked)
 
     def _sending(self, command: Command) -> None:
@@ -169,8 +180,6 @@ class Engine:
 
     def alarm(self, alarm: Alarm) -> None:
         """Tell a person: once in the log, and wherever the run is shown."""
-        if alarm.kind == "journal" and self.failure:
-            return
         self.watch.alarm(alarm)
         logger.warning("alarm {} {}: {}", alarm.kind, alarm.machine, alarm.text)
         self._tell_alarm(alarm)
@@ -182,7 +191,7 @@ class Engine:
         dispatcher = self.dispatcher
         while True:
             await self._work.wait()
-            while dispatcher.inbox:
+            while dispatcher.inbox and not self.failure:
                 self._slice()
                 batch = dispatcher.batch
                 if batch.has_intent:
@@ -221,35 +230,18 @@ class Engine:
                     self._work.set()
 
     async def _make_durable(self, batch: Batch) -> None:
-        if self.fenced:
-            return
         self._committing = len(batch.records)
         try:
-            if batch.records and self.dispatcher.down is None:
+            if batch.records:
                 await self.journal.commit(batch.records)
-        except LeaseLost as error:
-            self.fenced = True
-            self._journal_failed(error)
-            return
-        except JournalError as error:
-            self.dispatcher.fail(error, batch)
-            self._journal_failed(error)
-            return
         finally:
             self._committing = 0
             for room in self.room:
                 room.set()
         self.dispatcher.release(batch)
 
-    def _journal_failed(self, error: JournalError) -> None:
-        self.dispatcher.down = error
-        self.core.recording = False
-        logger.error("journal: {}", error)
-        self.fail(str(error))
-
     def _settle_answers(self) -> None:
-        down = self.dispatcher.down is not None
-        while self._answered and (down or self._answered[0].seq <= self.journal.last_seq):
+        while self._answered and self._answered[0].seq <= self.journal.last_seq:
             self._answered.pop(0).done.set()
 
     async def fire_timers(self) -> None:
@@ -265,19 +257,49 @@ class Engine:
                 self._work.set()
 
     async def tend_journal(self) -> None:
-        """Checkpoint the journal while nothing waits for it, without end."""
+        """Checkpoint the journal while nothing waits for it, without end.
+
+        A journal whose file was removed or replaced ends the run as one that cannot be written.
+        """
         while True:
             await anyio.sleep(1)
+            self.journal.check_place()
             idle = not self.dispatcher.inbox and not self.backlog()
-            if idle and self.journal.checkpoint_due and self.dispatcher.down is None:
+            if idle and self.journal.checkpoint_due and not self.failure:
                 await self.journal.checkpoint()
 
-    # ------------------------------------------------------------ what is left
+    # ------------------------------------------------------------ when a part has failed
+
+    def task_failed(self, name: str, error: BaseException, vital: bool) -> None:
+        """Hear from the supervisor that a task has ended, and tell a person.
+
+        A vital one is the end: before anything else, nothing is created any more.
+        """
+        of_journal = isinstance(error, JournalError)
+        text = str(error) if of_journal else f"{name}: {describe(error)}"
+        if vital:
+            self.fenced = self.fenced or isinstance(error, LeaseLost)
+            self.fail(text)
+        logger.opt(exception=error).info("{} has failed", name)
+        kind, machine = ("journal", "engine") if of_journal else ("machine_error", name)
+        self.alarm(Alarm(self.clock.now(), kind, machine, text))
 
     def fail(self, text: str) -> None:
-        """Ask for an orderly end because a part that cannot be done without has failed."""
-        self.failure = self.failure or text
+        """A part that cannot be done without has failed: create nothing, ask for an orderly end.
+
+        The first failure counts. What is left of the run is `engine.aftermath`.
+        """
+        if self.failure:
+            return
+        self.failure = text
+        self.dispatcher.down = True
+        for asked in (*self._asked.values(), *self._answered):
+            asked.done.set()
+        for hear in self.on_failure:
+            hear()
         self.changed.set()
+
+    # ------------------------------------------------------------ what is left
 
     def alive(self) -> list[Close]:
         """Closes that have not ended."""
@@ -288,9 +310,9 @@ class Engine:
         return all(session.trusted for session in self.core.sessions.values())
 
     def live_orders(self) -> list[Any]:
-        """Orders that may still fill; with the journal down, those that were ever sent."""
+        """Orders that may still fill; after a failure, those of them that were ever sent."""
         alive = [order for order in self.core.env.orders.values() if order.alive]
-        if self.dispatcher.down is None:
+        if not self.failure:
             return alive
         epoch = self.core.env.epoch
         return [each for each in alive if each.uid in self._sent or each.uid >> SEQ_BITS != epoch]
@@ -309,20 +331,19 @@ class Engine:
     async def park(self, by: str) -> None:
         """Cancel what rests and leave the machines in the journal for the next start.
 
-        Returns when no order may fill any more, or after a bound (6 s; 30 s when the journal is
-        down). Cancellation waits for that bound.
+        Returns when no order may fill any more, after 6 s, or when a part has failed. Cancellation
+        waits for that.
         """
         self.stopping = True
-        if self.fenced:
-            return
-        limit = PARK_JOURNAL_DOWN_NS if self.dispatcher.down is not None else PARK_NS
-        end = self.clock.now() + limit
+        end = self.clock.now() + PARK_NS
         with anyio.CancelScope(shield=True):
-            if not self.core.env.halted and (self.alive() or self.dispatcher.down is not None):
+            if not self.core.env.halted and self.alive():
                 self.fact(OperatorCommanded(self.clock.now(), "halt", by=by))
             await anyio.sleep(2 * _OBSERVATION_WAIT_S)
             while self.clock.now() < end and (self.live_orders() or self.backlog()):
+                if self.failure:
+                    return
                 await self.changed.wait_until(self.clock.now() + 50 * MS, self.clock)
 
 
-__all__ = ["PARK_NS", "Asked", "Engine"]
+__all__ = ["PARK_NS", "Asked", "Engine", "EngineFailed"]

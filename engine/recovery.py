@@ -1,26 +1,29 @@
-"""Starts from what the journal says: lock, check, new epoch, fold; first start and restart alike.
+"""Starts from what is there: lock, check, new epoch, fold; first start and restart alike.
 
-Beside the journal stands a session file. It says which instruments, venues and ladders the records
-belong to, because they can be folded only with those, and whether everything that was asked for is
-done. A finished session is put aside under new names, never deleted. This module must not connect
-to anything nor send; `engine.live` does that afterwards.
+Journal, lock file, session file and the venues' books are believed only as far as they agree. What
+contradicts them is refused; a journal that has lost its end starts the engine halted. A finished
+session is put aside under new names, never deleted. This module must not connect to anything nor
+send; `engine.live` does that afterwards.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from engine.aside import Aside, start_over
 from engine.assembly import build_core, instruments, profiles, venue_settings
+from engine.books import LOST_TAIL, Book, Heard, newest_start, read_books
 from engine.config import Config, PositionSpec
 from engine.dispatcher import fold
-from engine.journal import JournalError, Record, SyncJournal, open_journal
-from engine.lock import LockFile, sync_directory
+from engine.journal import Record, SyncJournal, open_journal
+from engine.journal_file import locked
+from engine.lock import LockFile
+from engine.paths import SESSION_SUFFIX, BootError, Paths
+from engine.remains import is_at_its_end, is_free, remains_of, words_of_loss
+from engine.session_file import Session, differences, read_session, write_session
 from machines.core import Core
 from machines.errors import ReplayDiverged
 from machines.messages import CloseRequested
@@ -28,56 +31,19 @@ from machines.types import Instrument, VenueSettings
 from venues.instruments import base_to_units
 from venues.profiles import Profile
 
+#: What others need of a start; its parts come from their own rooms.
+__all__ = ["RUN", "SESSION_SUFFIX", "Boot", "BootError", "Paths", "boot"]
+
 #: `by` of what the engine itself asks for.
 RUN = "run:"
 
-SESSION_SUFFIX = ".session"
-_SUFFIXES = (SESSION_SUFFIX, "", "-wal", "-shm")
-
-
-class BootError(Exception):
-    """The engine cannot start; the text says why and what to do."""
-
-
-class Paths:
-    """Where one configuration keeps its files."""
-
-    def __init__(self, config: Config) -> None:
-        engine = config.engine
-        self.directory = Path(engine.directory)
-        self.journal = self.directory / engine.journal
-        self.session = self.journal.with_name(self.journal.name + SESSION_SUFFIX)
-        self.lock = self.journal.with_name(self.journal.name + ".lock")
-        self.socket = self.directory / engine.socket
-        self.books = self.directory / engine.books
-        self.log = self.directory / engine.log
-
-    def book(self, venue: str) -> Path:
-        """The file of one embedded venue."""
-        return self.books / f"{venue}.book"
-
-    def make(self) -> None:
-        """Make the folders, for this user alone. Raises BootError."""
-        for folder in (self.directory, self.books):
-            try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                folder.chmod(0o700)
-            except OSError as error:
-                raise BootError(f"{folder}: cannot be used as a folder ({error})") from error
-
-
-class Session(msgspec.Struct):
-    """The session file: what the records belong to, and whether all that was asked for is done."""
-
-    shape: dict[str, Any]
-    finished: bool = False
-
 
 class Memory:
-    """What a fold sees besides the machines: the requests made and the newest time."""
+    """What a fold sees besides the machines: requests made, what was heard, the newest time."""
 
-    def __init__(self) -> None:
+    def __init__(self, swallowing: frozenset[int]) -> None:
         self.requested: set[tuple[str, str]] = set()
+        self.heard = Heard(swallowing)
         self.newest = 0
 
     def watch(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -85,6 +51,7 @@ class Memory:
         for record in records:
             fact = record.fact
             self.newest = max(self.newest, record.at)
+            self.heard.take(record)
             if isinstance(fact, CloseRequested):
                 self.requested.add((fact.by, fact.pair))
             yield record
@@ -99,13 +66,29 @@ class Boot:
         self.profiles: dict[str, Profile] = profiles(config)
         self.settings: dict[str, VenueSettings] = venue_settings(config, self.profiles)
         self.instruments: list[Instrument] = instruments(config)
-        self.memory = Memory()
+        self.memory = self._new_memory()
         self.core: Core = self._new_core()
         self.journal: SyncJournal
         self.notes: list[str] = []
+        #: What the journal has lost, in words; empty if nothing.
+        self.lost = ""
 
     def _new_core(self) -> Core:
         return build_core(self.config, self.instruments, self.settings)
+
+    def _new_memory(self) -> Memory:
+        swallowing = {
+            each.index
+            for each in self.instruments
+            if self.settings[each.venue].capabilities.reduce_only == "silent_drop"
+        }
+        return Memory(frozenset(swallowing))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the engine is halted, and its journal has lost its end, now or earlier."""
+        env = self.core.env
+        return env.halted and (bool(self.lost) or env.halted_by == LOST_TAIL)
 
     @property
     def is_first(self) -> bool:
@@ -144,55 +127,144 @@ class Boot:
         """Whether every close of `[run]` was asked for and none is alive."""
         closes = self.config.run.closes
         alive = any(close.state != "reconciled" for close in self.core.closes.values())
-        return bool(closes) and not alive and all(map(self.is_done, range(len(closes))))
+        done = bool(closes) and not alive and all(map(self.is_done, range(len(closes))))
+        return done and not self.is_held
 
     def mark(self, *, finished: bool) -> None:
         """Write the session file. Raises OSError."""
-        _write(self.paths.session, msgspec.json.encode(Session(self.shape(), finished)))
+        write_session(self.paths.session, Session(self.shape(), finished, self.journal.last_seq))
 
     # ------------------------------------------------------------ starting
 
     def open(self, *, fresh: bool) -> None:
         """Lock, check and fold; archive first if `fresh` or if the session is finished.
 
-        Raises BootError and JournalError; journal and books are then as they were.
+        Raises BootError, BookError and JournalError; journal and books are then as they were.
         """
-        self.paths.make()
-        session = _read_session(self.paths.session)
-        if fresh and self.paths.journal.exists():
-            self._set_aside("put the earlier session aside as asked")
+        paths = self.paths
+        paths.make_directory()
+        if not (fresh or is_free(paths.socket)):
+            raise BootError(
+                f"{paths.socket}: is no socket and is left alone; choose another engine.socket, "
+                "or start with --fresh, which puts it aside"
+            )
+        if fresh:
+            lock, told = start_over(paths)
+            self.notes += told
+            self._open_journal(None, lock, anew=True)
+        else:
+            self._go_on(locked(paths.journal))
+        if self.is_finished() and not self.lost:
+            lock = self._closed()
+            self._set_aside(lock)
+            self.core, self.memory = self._new_core(), self._new_memory()
+            self._open_journal(None, lock, anew=True)
+
+    def _go_on(self, lock: LockFile) -> None:
+        """Go on from what is there; a finished session is put aside, of another one nothing is."""
+        paths = self.paths
+        try:
+            session = self._session()
+            finished = session is not None and is_at_its_end(session, paths, lock)
+        except BaseException:
+            lock.release()
+            raise
+        if finished:
+            self._set_aside(lock)
             session = None
-        elif session is not None and session.finished and self.paths.journal.exists():
-            self._set_aside(self._finished_text())
-            session = None
-        self._open_journal(session)
-        if self.is_finished():
+        anew = not paths.journal.exists()
+        if anew and (remains := remains_of(paths)):
+            lock.release()
+            raise BootError(
+                f"{paths.journal}: it was replaced by an older copy or removed, while "
+                f"{', '.join(remains)} of it are there. Put it back, or start with --fresh, which "
+                "puts aside what is left"
+            )
+        self._open_journal(session, lock, anew=anew)
+
+    def _session(self) -> Session | None:
+        try:
+            return read_session(self.paths.session)
+        except (OSError, ValueError) as error:
+            raise BootError(
+                f"{self.paths.session}: the session file is damaged ({error}); restore it, or "
+                "start with --fresh"
+            ) from error
+
+    def _closed(self) -> LockFile:
+        """Close the journal of a session that is done, and say so beside it."""
+        try:
+            self.mark(finished=True)
+            self.journal.checkpoint("TRUNCATE")
+        except OSError as error:
             self.journal.close()
-            self._set_aside(self._finished_text())
-            self.core, self.memory = self._new_core(), Memory()
-            self._open_journal(None)
+            raise self._unwritable(error) from error
+        except BaseException:
+            self.journal.close()
+            raise
+        return self.journal.detach()
 
-    def _finished_text(self) -> str:
-        return f"all pairs are flat already (journal {self.paths.journal}); archived that session"
+    def _set_aside(self, lock: LockFile) -> None:
+        """Put a finished session aside. The lock stays, but where that fails."""
+        try:
+            name = Aside(self.paths).session()
+        except BaseException:
+            lock.release()
+            raise
+        self.notes.append(
+            f"all pairs are flat already (journal {self.paths.journal}); archived that session as "
+            f"{name} and starting anew"
+        )
 
-    def _open_journal(self, session: Session | None) -> None:
+    def _open_journal(self, session: Session | None, lock: LockFile, *, anew: bool) -> None:
         # Epochs go on across archived sessions, so that no order id ever comes back.
         paths = self.paths
-        gone = not paths.journal.exists() and session is None
-        accept = gone and not any(paths.books.glob("*.book"))
-        self.journal = open_journal(paths.journal, accept_restore=accept)
         try:
-            if self.is_first:
+            paths.make()
+            books = read_books(paths.books)
+        except BaseException:
+            lock.release()
+            raise
+        seen = newest_start(books)
+        self.journal = open_journal(paths.journal, accept_restore=anew, lock=lock, shown_epoch=seen)
+        try:
+            if self.is_first and not self.journal.lost_until:
                 self.mark(finished=False)
             else:
                 self._check_shape(session)
                 self._fold()
+            self._compare(books)
         except OSError as error:
             self.journal.close()
-            raise BootError(f"{self.paths.session}: cannot be written ({error})") from error
+            raise self._unwritable(error) from error
         except BaseException:
             self.journal.close()
             raise
+
+    def _compare(self, books: list[Book]) -> None:
+        """Hold journal and books against each other; note what the journal has lost."""
+        paths, heard, journal = self.paths, self.memory.heard, self.journal
+        if gone := heard.missing(books):
+            raise BootError(
+                f"{paths.books}: the venues' books do not show {gone}: they were replaced by "
+                "older copies. Put the newest ones back, or start with --fresh"
+            )
+        unknown = len(heard.unknown(books))
+        self.lost = words_of_loss(paths.journal, journal.last_seq, journal.lost_until, unknown)
+        if self.lost:
+            self.notes.append(
+                f"{self.lost}. What was asked for in the meantime is forgotten, a halt perhaps, so "
+                "the engine starts halted: it cancels what rests and creates nothing. Look with: "
+                "unwind status; go on with: unwind resume"
+            )
+        elif self.is_held:
+            self.notes.append(
+                "halted since a start that found the end of its journal missing; go on with: "
+                "unwind resume"
+            )
+
+    def _unwritable(self, error: OSError) -> BootError:
+        return BootError(f"{self.paths.session}: cannot be written ({error})")
 
     def _fold(self) -> None:
         try:
@@ -209,7 +281,7 @@ class Boot:
                 f"{self.paths.session}: is missing, so it is unknown which configuration the "
                 "journal belongs to; restore it, or start with --fresh"
             )
-        changed = _differences(session.shape, self.shape())
+        changed = differences(session.shape, self.shape())
         if changed:
             raise BootError(
                 f"{self.paths.journal}: an unfinished session was begun with another "
@@ -223,86 +295,12 @@ class Boot:
                 "journal is there; restore it, or start with --fresh"
             )
 
-    def _set_aside(self, why: str) -> None:
-        """Rename books, session file and journal, in this order: what is left is still a whole."""
-        paths = self.paths
-        try:
-            lock = LockFile(paths.lock)
-        except BlockingIOError as error:
-            raise JournalError(
-                f"{paths.journal}: another process is running on this journal; stop it or use "
-                "another path"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise BootError(f"{paths.lock}: cannot be locked ({error})") from error
-        try:
-            stamp = _free_stamp(paths)
-            if paths.books.exists():
-                paths.books.rename(paths.books.with_name(f"{paths.books.name}.{stamp}"))
-            for suffix in _SUFFIXES:
-                file = paths.journal.with_name(paths.journal.name + suffix)
-                if file.exists():
-                    file.rename(file.with_name(f"{paths.journal.name}.{stamp}{suffix}"))
-            sync_directory(paths.directory)
-        except OSError as error:
-            raise BootError(f"{paths.directory}: cannot be archived ({error})") from error
-        finally:
-            lock.release()
-        paths.make()
-        self.notes.append(f"{why} as {paths.journal.name}.{stamp} and starting anew")
-
 
 def boot(config: Config, *, fresh: bool = False) -> Boot:
     """Bring the engine of a configuration to the state of its journal; nothing is connected yet.
 
-    Raises BootError and JournalError.
+    Raises BootError, BookError and JournalError.
     """
     started = Boot(config, Paths(config))
     started.open(fresh=fresh)
     return started
-
-
-def _read_session(path: Path) -> Session | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Session)
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise BootError(
-            f"{path}: the session file is damaged ({error}); restore it, or delete it and start "
-            "with --fresh"
-        ) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_directory(path.parent)
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Name the tables that are not the same, as a configuration file would."""
-    found = []
-    for part, after in new.items():
-        before = old.get(part, {})
-        names = [*after, *(name for name in before if name not in after)]
-        for name in names:
-            if before.get(name) != after.get(name):
-                found.append(part if part == name else f"{part}.{name}")
-        if part == "instruments" and not found and list(before) != list(after):
-            found.append("the order of instruments")
-    return found
-
-
-def _free_stamp(paths: Paths) -> str:
-    stamp = base = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    number = 1
-    while paths.journal.with_name(f"{paths.journal.name}.{stamp}").exists():
-        number += 1
-        stamp = f"{base}-{number}"
-    return stamp

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from engine.clock import SLICE_ACTIONS, Clock, LiveScheduler, Wake
 from engine.dispatcher import BACKLOG_MAX
+from engine.files import open_regular
 from engine.lock import sync_directory
 from machines.messages import Command, Fact, LinkStale
 from machines.types import VenueSettings
@@ -54,7 +55,8 @@ class BookFile:
     def load(self) -> bytes | None:
         """Read the state, None if there was never one. Raises BookError when it is damaged."""
         try:
-            data = self.path.read_bytes()
+            with open_regular(self.path) as file:
+                data = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -76,7 +78,8 @@ class BookFile:
     def save(self, state: bytes) -> None:
         """Replace the state; it is on disk when this returns. Raises OSError. Blocks."""
         fresh = self.path.with_name(self.path.name + ".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(fresh, flags, 0o600)
         with open(descriptor, "wb") as file:
             os.fchmod(descriptor, 0o600)
             file.write(_MAGIC + blake2b(state, digest_size=_DIGEST).digest() + state)
@@ -123,6 +126,7 @@ class VenueActor:
         self._waiting: deque[Fact] = deque()
         self._tops: dict[int, Top] = {}
         self._arrived = Wake()
+        self._straight = False
 
     @property
     def venue(self) -> EmbeddedVenue:
@@ -144,6 +148,9 @@ class VenueActor:
 
     def fact(self, fact: Fact) -> None:
         """Take a private fact from the venue; `run` passes it on in order."""
+        if self._straight:
+            self._engine.fact(fact)
+            return
         waiting = self._waiting
         if len(waiting) >= WAITING_MAX:
             # Too far behind to be believed: what was lost is read again from the venue.
@@ -168,6 +175,15 @@ class VenueActor:
             self._arrived.set()
             return
         self._engine.top(instrument, venue_at, bid, bid_qty, ask, ask_qty, mark)
+
+    def go_straight(self) -> None:
+        """Pass facts on at once from now on, first those that wait.
+
+        For an engine that has failed: nothing of them becomes durable any more, so no book has to.
+        """
+        self._straight = True
+        while self._waiting:
+            self._engine.fact(self._waiting.popleft())
 
     async def run(self) -> None:
         """Pass facts on, each after the venue's book is on disk, without end.

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 
 def _ask(close: Close, out: Out, legs: Iterable[Leg]) -> None:
-    """Read these legs; if no answer settles it, ask again after a pause, 0.25 s doubling to 5 s."""
+    """Read these legs; if no answer settles it, ask again after a pause, 0.25 s doubling to 5 s.
+
+    A venue that has banned us is not asked: every request would lengthen that.
+    """
     for leg in legs:
-        out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
+        if not leg.holding.lane.banned_until:
+            out.commands.append(ReadTruth(out.now, leg.venue.name, leg.instrument.index))
     close.timers["ask"] = due = out.now + ask_again_after(close.ask_count)
     close.ask_count += 1
     out.commands.append(Arm(close.uid, "ask", due))

@@ -82,7 +82,7 @@ class Core(Requests, Evidence):
         self.seen: list[TopSeen] = []
         settings = session or SessionSettings()
         self.sessions = {venue.name: Session(venue, settings, env) for venue in venues}
-        self.lanes = {name: Lane(each.venue, env) for name, each in self.sessions.items()}
+        self.lanes = {name: each.lane for name, each in self.sessions.items()}
         self.holdings = [
             Holding(
                 each,

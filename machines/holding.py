@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from machines.holding_model import Holding
 from machines.holding_moves import (
+    ask_after_ban,
     ask_later,
     believe,
     book_taken,
@@ -55,6 +56,7 @@ from machines.holding_moves import (
     rounds_are_suspected,
     rounds_turned,
     tell_foreign,
+    venue_is_banned,
     venue_is_untrusted,
 )
 from machines.table import Row, State, Table
@@ -121,6 +123,8 @@ ROWS = (
     Row("read",         _ASKING,    None,       None,                   (ask_later,),
         "it does not add up yet: too soon after a fill, or one round alone",
         bound=_ROUND),
+    Row("ask",          _ASKING,    None,       venue_is_banned,        (ask_after_ban,),
+        bound="paced: once per ban"),
     Row("ask",          _ASKING,    None,       is_asked_by_another,    (ask_later,),
         "the leg or the close reads by itself",
         bound="paced: 10 s, then 0.25 s, doubling to 10 s, until a round adds up"),

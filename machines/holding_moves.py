@@ -84,6 +84,12 @@ def own_order_may_explain(e: EventData) -> bool:
     return _says(e) == "own"
 
 
+def venue_is_banned(e: EventData) -> bool:
+    """The venue has banned us: every request would lengthen that."""
+    banned: int = e.model.lane.banned_until
+    return banned > 0
+
+
 def is_asked_by_another(e: EventData) -> bool:
     """The leg waits, or its close prepares or reconciles: they read by themselves, sooner."""
     leg = e.model.owner
@@ -127,6 +133,13 @@ def ask_later(e: EventData) -> None:
         holding.timers["ask"] = due = out.now + look_again_after(holding.ask_count)
         holding.ask_count += 1
         out.commands.append(Arm(holding.uid, "ask", due))
+
+
+def ask_after_ban(e: EventData) -> None:
+    """Read when the ban is over."""
+    holding, out = e.model, e.args[1]
+    holding.timers["ask"] = due = holding.lane.banned_until
+    out.commands.append(Arm(holding.uid, "ask", due))
 
 
 def read_now(e: EventData) -> None:

@@ -9,7 +9,7 @@ bars that instrument alone. Orders that are under way when the lane shuts may st
 counts once.
 
 It knows no order, leg or close: it is told of reasons, and legs ask it before they place. Cancels
-and queries pass at any time.
+and queries pass, but during a ban nothing is asked a second time: that would lengthen it.
 
 Invariants
 1. No order is created at a venue whose lane is not `open`, nor on an instrument that is barred.
@@ -51,6 +51,11 @@ class Lane:
         self.bans = 0
         self.until = 0
         self.barred: dict[int, str] = {}
+
+    @property
+    def banned_until(self) -> int:
+        """Until when every request would lengthen a ban; 0 where none is waited for."""
+        return self.until if self.state == "banned" else 0
 
     def shut_for(self, instrument: int) -> str:
         """Why no order may be created on an instrument now; empty if one may."""

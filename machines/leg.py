@@ -101,6 +101,7 @@ from machines.leg_guards import (
     starts_aggressive,
     starts_passive,
     still_in_doubt,
+    venue_is_banned,
     waits_for_aggressive,
     waits_for_market,
     waits_for_passive,
@@ -112,6 +113,7 @@ from machines.leg_reading import (
     heed_reason,
     read_soon,
     reread,
+    reread_after_ban,
     trust_position,
 )
 from machines.table import Row, State, Table
@@ -359,6 +361,8 @@ ROWS = (
         bound="caller: one per round that does not add up"),
     Row("position_doubted", ("idle", *_R, *_BETWEEN, *ENDED, "stuck"), None, None,    (ignore,),
         "nothing is placed before a read has settled it"),
+    Row("reread",       "waiting",          None,               venue_is_banned,      (reread_after_ban,),
+        bound="paced: once per ban"),
     Row("reread",       "waiting",          None,               read_is_overdue,      (reread, call_person),
         "a venue that does not tell what is held",
         bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),

@@ -230,6 +230,12 @@ def waits_for_passive(e: EventData) -> bool:
     return e.model.rung == PASSIVE and not gate_is_shut(e)
 
 
+def venue_is_banned(e: EventData) -> bool:
+    """The venue has banned us: every request would lengthen that."""
+    leg: Leg = e.model
+    return leg.holding.lane.banned_until > 0
+
+
 def read_is_overdue(e: EventData) -> bool:
     """The position could not be read for `alarm_after_s`, and nobody has been told of it."""
     leg: Leg = e.model

@@ -40,6 +40,13 @@ def reread(e: EventData) -> None:
     reread_later(leg, out)
 
 
+def reread_after_ban(e: EventData) -> None:
+    """Ask when the ban is over."""
+    leg, out = e.model, e.args[1]
+    leg.timers["reread"] = due = leg.holding.lane.banned_until
+    out.commands.append(Arm(leg.uid, "reread", due))
+
+
 def reread_later(leg: Leg, out: Out) -> None:
     """Arm the next question, with back-off."""
     leg.timers["reread"] = due = out.now + ask_again_after(leg.ask_count)

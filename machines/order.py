@@ -25,6 +25,7 @@ from __future__ import annotations
 from machines.order_model import Order
 from machines.order_moves import (
     absent,
+    ask_after_ban,
     ask_again,
     ask_now,
     await_ack,
@@ -45,6 +46,7 @@ from machines.order_moves import (
     read_trades,
     repeat_cancel,
     send_cancel,
+    venue_is_banned,
     was_asked_for,
 )
 from machines.table import Row, State, Table
@@ -175,6 +177,8 @@ ROWS = (
     Row("cancel_refused", (*_NEW, "live", *_DOUBT, *_DEAD), None, None,          (ignore,),
         untaken=_CANCELLED),
     # -- doubt
+    Row("ask",          _DOUBT,                None,           venue_is_banned,  (ask_after_ban,),
+        bound="paced: once per ban"),
     Row("ask",          _DOUBT,                None,           None,             (ask_again,),
         bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
     Row("alarm",        _DOUBT,                None,           None,             (call_person,)),

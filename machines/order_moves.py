@@ -260,6 +260,18 @@ def begin_doubt(e: EventData) -> None:
         _ask(order, out)
 
 
+def venue_is_banned(e: EventData) -> bool:
+    """The venue has banned us: every request would lengthen that."""
+    order: Order = e.model
+    return order.holding.lane.banned_until > 0
+
+
+def ask_after_ban(e: EventData) -> None:
+    """Ask when the ban is over."""
+    order, out = e.model, e.args[1]
+    _arm(order, out, "ask", order.holding.lane.banned_until)
+
+
 def ask_again(e: EventData) -> None:
     """Ask by own id once more, with the cancel if one is wished."""
     order, out = e.model, e.args[1]

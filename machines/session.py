@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from machines.lane import Lane
 from machines.messages import Alarm, Arm, Connect, LinkClosed, ReadTruth, TruthRead
 from machines.policy.reconciling import ask_again_after
 from machines.table import Row, State, Table
@@ -36,7 +37,7 @@ class Session:
     """The link to one venue. `mode` is what the venue announced, `trusted` our verdict."""
 
     __slots__ = (
-        "alarmed", "ask_count", "attempts", "env", "id", "last_view", "mode", "opened_at",
+        "alarmed", "ask_count", "attempts", "env", "id", "lane", "last_view", "mode", "opened_at",
         "settings", "state", "timers", "told", "uid", "untrusted_since", "venue",
     )  # fmt: skip
 
@@ -54,6 +55,7 @@ class Session:
         self.opened_at = 0
         self.last_view: tuple[tuple[int, int | None, int], ...] | None = None
         self.alarmed = False
+        self.lane = Lane(venue, env)
         #: Since when the venue is not trusted.
         self.untrusted_since = 0
         #: A person knows that the venue is not trusted, since it was last.
@@ -132,6 +134,18 @@ def read_later(e: EventData) -> None:
 def forget_view(e: EventData) -> None:
     """Two complete reads in succession are wanted: this one was none."""
     e.model.last_view = None
+
+
+def venue_is_banned(e: EventData) -> bool:
+    """The venue has banned us: every request would lengthen that."""
+    session: Session = e.model
+    return session.lane.banned_until > 0
+
+
+def ask_after_ban(e: EventData) -> None:
+    """Read when the ban is over."""
+    session = e.model
+    _arm(e, "ask", session.lane.banned_until - e.args[1].now)
 
 
 def read_now(e: EventData) -> None:
@@ -249,6 +263,8 @@ ROWS = (
         bound="paced: 0.25 s, doubling to 5 s, within snapshot_s"),
     Row("truth_failed", ("connecting", "live", "stale", "backoff"), None, None, (ignore,),
         untaken=_STALE),
+    Row("ask",       _READING,                None,         venue_is_banned, (ask_after_ban,),
+        bound="paced: once per ban"),
     Row("ask",       _READING,                None,         None,         (read_now,),
         bound="paced: 0.25 s, doubling to 5 s, within snapshot_s"),
     Row("snapshot",  _READING,                "backoff",    None,         (back_off,),

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from tests.scenario_files import DIRECTORY
 
-#: Runs where it is taken for HTML, colours a terminal, ends a line, a statement or an element.
+#: Runs where it is taken for HTML, colours a terminal, turns the way in which it is read, ends a
+#: line, a statement or an element.
 ATTACK = (
     "<img src=q onerror=attacked=1></script><script>attacked=1</script>"
-    " & \"x\" 'y' `z` | %% ;#\n/*PICTURE*/\x1b[31m\x00\u2028"
+    " & \"x\" 'y' `z` | %% ;#\n/*PICTURE*/\x1b[31m\x00\u2028\u202e\x9b"
 )
 
 

@@ -1,5 +1,6 @@
 """The configuration: what is read, what is refused, and that everything wrong is said at once."""
 
+import os
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,7 @@ from engine.config import (
     scale_instruments,
 )
 from engine.config_keys import CLOSE, OPEN, SECTIONS
-from engine.config_values import exact, exact_float, nanoseconds, ratio
+from engine.config_values import FINDINGS_MAX, exact, exact_float, nanoseconds, ratio
 from machines.types import MS, NS, REASON_URGENCY, CloseSettings, SessionSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -271,6 +272,48 @@ WRONG = [
     ('[positions."a:X"]\nentry = "1_000"', 'positions."a:X".entry'),
     ('[positions."a:X"]\nqty = "0.' + "1" * 41 + '"', 'positions."a:X".qty'),
     ('[engine]\njournal = "../elsewhere.db"', "engine.journal"),
+    # numbers that the core cannot hold, alone or in the steps of their instrument
+    ("[close]\nbackoff_ms = 9e-999999999", "close.backoff_ms"),
+    ("[close]\nbackoff_ms = 0x" + "f" * 100_000, "close.backoff_ms"),
+    ("[close.market]\nattempts_max = 1000000001", "close.market.attempts_max"),
+    ("[close]\nnaked_budget_usd_s = 1e16", "close.naked_budget_usd_s"),
+    ('[venues.a]\nbalance = "1e16"', "venues.a.balance"),
+    ("[venues.a.override]\nlag_ms = 1e13", "venues.a.override.lag_ms"),
+    ("[venues.a.override]\nverdict_ms = [1, 9e999999999]", "venues.a.override.verdict_ms"),
+    ("[venues.a.override]\ntaker_fee_bps = 10000", "venues.a.override.taker_fee_bps"),
+    ("[venues.a.override]\nstale_reject_ticks = 1e10", "venues.a.override.stale_reject_ticks"),
+    ('[instruments."a:X"]\ntaker_fee_bps = 10000', 'instruments."a:X".taker_fee_bps'),
+    ('[instruments."a:X"]\nmin_qty = "1e14"', 'instruments."a:X".min_qty'),
+    ('[instruments."a:X"]\nmin_notional = "1e15"', 'instruments."a:X".min_notional'),
+    ('[instruments."a:X"]\nlot = "0.12345678901234"', 'instruments."a:X".lot'),
+    ('[instruments."a:X".book]\nask = "1e14"', 'instruments."a:X".book.ask'),
+    ('[instruments."a:X".book]\nbid_qty = "1e14"', 'instruments."a:X".book.bid_qty'),
+    ('[instruments."a:X".book]\nmark = "1e14"', 'instruments."a:X".book.mark'),
+    ('[instruments."a:X".book]\nrepublish_s = 1e-9', 'instruments."a:X".book.republish_s'),
+    ('[instruments."b:X".synthetic]\nmid = "1e14"', 'instruments."b:X".synthetic.mid'),
+    ('[instruments."b:X".synthetic]\ndepth = "1e14"', 'instruments."b:X".synthetic.depth'),
+    ('[instruments."b:X".synthetic]\ntrade_rate_per_s = 0.1234567890123',
+     'instruments."b:X".synthetic.trade_rate_per_s'),
+    ('[positions."a:X"]\nqty = "1e14"', 'positions."a:X".qty'),
+    ('[positions."a:X"]\nqty = "0.000000000000000001"', 'instruments."a:X".lot'),
+    ('[positions."a:X"]\nentry = "1e14"', 'positions."a:X".entry'),
+    ('[[run.closes]]\npair = "x"\nreason = "KILL"\nratio = "1/18446744073709551617"',
+     "run.closes[0].ratio"),
+    ('[[run.closes]]\npair = "x"\nreason = "KILL"\nratio = "9e-999999999"', "run.closes[0].ratio"),
+    ('[[run.closes]]\npair = "x"\nreason = "KILL"\nratio = "0.0000000000000001"',
+     "run.closes[0].ratio"),
+    # names
+    ('[venues."a\\u001b[31m"]\nprofile = "ideal"', 'venues."a\\u001b[31m"'),
+    (f'[venues.{"a" * 65}]\nprofile = "ideal"', "venues." + "a" * 65),
+    ('[instruments."a:X\\u202e"]\ntick = "1"\nlot = "1"\nsynthetic = { mid = "1" }',
+     'instruments."a:X\u202e"'),
+    ('[instruments."a:X>Y@1"]\ntick = "1"\nlot = "1"\nsynthetic = { mid = "1" }',
+     'instruments."a:X>Y@1"'),
+    ('[instruments."a:Y"]\ntick = "1"\nlot = "1"\nsynthetic = { mid = "1" }\n'
+     '[pairs."x\\n"]\nlegs = ["a:Y"]', 'pairs."x\\n"'),
+    ('[engine]\naccount = "\\u0000"', "engine.account"),
+    ('[engine]\ndirectory = "a\\u0000b"', "engine.directory"),
+    ('[engine]\ndirectory = "a\\u202eb"', "engine.directory"),
     ("[run]\nseed = 18446744073709551616", "run.seed"),
     ('[[run.closes]]\npair = "x"\nreason = "KILL"\nratio = "5/4"', "run.closes[0].ratio"),
     ('[[run.closes]]\npair = "x"\nreason = "KILL"\nratio = "1/0"', "run.closes[0].ratio"),
@@ -314,6 +357,63 @@ def test_an_instrument_needs_its_rules(rule: str) -> None:
         f'instruments."a:X".{rule} = (missing): must be given: '
         'a decimal in quotes, like "0.05", above 0'
     ]
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT:USDT", "1000PEPE", "kPEPE", "BTC-USD_PERP", "C+1.5"])
+def test_a_symbol_may_be_written_as_venues_write_theirs(symbol: str) -> None:
+    key = f"a:{symbol}"
+    config = good(f'[instruments."{key}"]\ntick = "1"\nlot = "1"\nsynthetic = {{ mid = "1" }}')
+    assert config.instruments[key].symbol == symbol
+
+
+def test_what_no_step_can_hold_is_listed_with_everything_else_that_is_wrong() -> None:
+    found = keys(
+        """
+        [close]
+        backoff_ms = 1e30
+        [instruments."a:X"]
+        min_qty = "1e20"
+        min_notional = "1e15"
+        [instruments."b:X".synthetic]
+        mid = "1e20"
+        depth = "1e20"
+        [positions."b:X"]
+        qty = "-1e20"
+        entry = "1e20"
+        """
+    )
+    assert found == [
+        "close.backoff_ms",
+        'instruments."a:X".min_qty',
+        'positions."b:X".qty',
+        'instruments."b:X".synthetic.mid',
+        'positions."b:X".entry',
+        'instruments."b:X".synthetic.depth',
+    ]
+
+
+def test_a_finding_of_a_number_says_what_its_steps_allow() -> None:
+    _, findings = decode('[positions."a:X"]\nqty = "1e14"')
+    assert [str(item) for item in findings.items] == [
+        'positions."a:X".qty = 1E+14: must be at most 1E+15 times 0.01'
+    ]
+
+
+def test_a_file_with_mistakes_without_end_lists_the_first_and_says_so() -> None:
+    _, findings = decode("".join(f"k{number} = 1\n" for number in range(20_000)))
+    assert len(findings.items) == FINDINGS_MAX + 1
+    assert str(findings.items[-1]) == "file: has more mistakes than these; mend them first"
+    findings.add("one", 1, "must be none")
+    assert len(findings.items) == FINDINGS_MAX + 1
+
+
+def test_a_finding_is_one_line_of_bounded_length_whatever_the_file_says() -> None:
+    name = "\\u001b[31m\\n\\u202e\\u009b" + "x" * 100_000
+    _, findings = decode(f'[venues."{name}"]\nprofile = "{name}"\n[instruments."c:X"]\ntick = 1\n')
+    assert len(findings.items) >= 4
+    for item in findings.items:
+        assert str(item).isprintable()
+        assert len(str(item)) < 3000
 
 
 def test_everything_wrong_is_listed_at_once() -> None:
@@ -380,11 +480,30 @@ def test_a_missing_file_is_an_error_of_configuration(tmp_path: Path) -> None:
         (b"[close]\nbackoff_ms = \n", "at line 2"),
         (b"# \xff\n", "must be UTF-8; byte 2"),
         (b"a = " + b"[" * 20000, "too deep"),
-        (b"a = " + b"1" * 5000, "too long"),
+        (b"a = " + b"[" * 40 + b"]" * 40, "too deep"),
+        (b"\n" + b".".join([b"a"] * 20000) + b" = 1", "too deep (line 2)"),
+        (b"[" + b" . ".join([b"'a'"] * 20000) + b"]", "too deep (line 1)"),
+        (b".".join([rb'"\""'] * 20000) + b" = 1", "too deep (line 1)"),
+        (b"x = {" + b".".join([b"a"] * 200000) + b" = 1}", "too deep (line 1)"),
+        (b".".join([b"'" + b"a" * 300 + b"'"] * 3000) + b" = 1", "too deep"),
+        (b"\na = " + b"1" * 5000, "too long: an integer (line 2)"),
         (b"#" * (1 << 20) + b"\n", "must not be larger"),
         (b"a = 1\na = 2\n", "is not TOML"),
     ],
-    ids=["syntax", "bytes", "depth", "length", "size", "twice"],
+    ids=[
+        "syntax",
+        "bytes",
+        "depth",
+        "lists",
+        "key",
+        "header",
+        "quoted",
+        "inline",
+        "parts",
+        "length",
+        "size",
+        "twice",
+    ],
 )
 def test_a_file_that_cannot_be_decoded_says_why(tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "bad.toml"
@@ -392,6 +511,26 @@ def test_a_file_that_cannot_be_decoded_says_why(tmp_path: Path, content: bytes, 
     (line,) = check(file)
     assert line.startswith(f"{file}: ")
     assert said in line
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "config.toml"
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/dev/zero")
+    said = "Is a directory" if kind == "folder" else "Not a regular file"
+    assert check(place) == [f"{place}: file: cannot be read: {said}"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x\x00y"])
+def test_a_name_that_no_file_can_have_is_a_finding(tmp_path: Path, name: str) -> None:
+    (line,) = check(tmp_path / name)
+    assert "cannot be read" in line
+    assert line.isprintable()
 
 
 def test_check_gives_one_line_per_mistake_with_the_name_of_the_file(tmp_path: Path) -> None:

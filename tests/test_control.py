@@ -8,8 +8,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.control import (
@@ -25,9 +27,11 @@ from engine.control import (
     check_close,
 )
 from engine.journal import read_journal
+from engine.snapshot import Snapshot
 from machines.env import STOP
 from machines.messages import CloseRequested, OperatorCommanded
 from tests.live_engine import LIMIT_S, ROOT, LiveEngine, config_text, read_until
+from venues.numbers import RATIO_MAX
 
 # One engine serves the whole module; it has no closes of its own, so it runs until it is stopped.
 
@@ -86,6 +90,14 @@ def test_status_shows_every_pair_as_table_and_as_json(served: LiveEngine) -> Non
         (CloseWanted("eth", "MANUAL", None, "3/2"), "the ratio '3/2' must be above 0"),
         (CloseWanted("eth", "MANUAL", None, "1/0"), "the ratio '1/0' must be above 0"),
         (CloseWanted("eth", "MANUAL", None, "half"), "the ratio 'half' must be above 0"),
+        (CloseWanted("eth", "MANUAL", None, "9e-999999999"), "the ratio '9e-999999999' must be"),
+        (CloseWanted("eth", "MANUAL", None, "9e999999999"), "the ratio '9e999999999' must be"),
+        (CloseWanted("eth", "MANUAL", None, f"1/{2**65}"), f"the ratio '1/{2**65}' must be"),
+        (CloseWanted("eth", "MANUAL", None, "0." + "0" * 20 + "1"), "a part whose denominator is"),
+        (CloseWanted("eth", "MANUAL", None, "1" * 60_000), "the ratio '1111"),
+        (CloseWanted("e\x1b[31m\u202e", "MANUAL"), "unknown pair 'e\\x1b[31m\\u202e'"),
+        (CloseWanted("e" * 60_000, "MANUAL"), "unknown pair 'eeee"),
+        (CommandWanted("x" * 60_000), "unknown command 'xxxx"),
         (CommandWanted("explode"), "unknown command 'explode'; known: halt"),
         (CommandWanted("retry", "nope"), "unknown pair 'nope'"),
     ],
@@ -97,6 +109,8 @@ def test_nonsense_is_answered_with_what_is_allowed_and_not_recorded(
     answer = ask(served.paths.socket, wanted)
     assert not answer.ok
     assert words in answer.text
+    assert answer.text.isprintable()
+    assert len(answer.text) < 1000
     assert facts(served) == before
 
 
@@ -111,12 +125,19 @@ def test_nonsense_is_answered_with_what_is_allowed_and_not_recorded(
         b'{"command": "close", "pair": 1, "reason": "MANUAL"}\n',
         b"\xff\xfe\n",
         b"[" * 5000 + b"\n",
+        b'{"command": "close", "pair": ' + b"9" * 5000 + b"}\n",
+        b'{"command": "close", "pair": "eth", "reason": "MANUAL", "ratio": 9e-999999999}\n',
+        b'{"command": "status", "\\u001b[31m\\u202e": 1}\n',
+        b'{"command": "\\u001b[31m\\u202e"}\n',
+        b'{"command": "close", "pair": "\\ud800"}\n',
+        b'{"command": "operator", "name": "halt", "pair": ["\x00"]}\n',
     ],
 )
 def test_what_is_no_request_is_answered_and_hurts_nobody(served: LiveEngine, data: bytes) -> None:
     (answer,) = send(served, data)
     assert answer["ok"] is False
     assert str(answer["text"]).startswith("not a request")
+    assert str(answer["text"]).isprintable()
     assert ask(served.paths.socket, StatusWanted()).ok
 
 
@@ -130,21 +151,55 @@ def test_several_requests_in_one_go_are_answered_in_order(served: LiveEngine) ->
     assert [answer["ok"] for answer in answers] == [True, False, True]
 
 
-def test_no_more_clients_than_allowed_are_served_at_once(served: LiveEngine) -> None:
-    idle = []
-    try:
+@contextmanager
+def crowd(live: LiveEngine) -> Iterator[None]:
+    """Sixteen clients that were answered, and then neither ask nor leave."""
+    with ExitStack() as clients:
         for _ in range(CLIENTS_MAX):
-            client = socket.socket(socket.AF_UNIX)
-            idle.append(client)
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
             client.settimeout(LIMIT_S)
-            client.connect(os.fspath(served.paths.socket))
+            client.connect(os.fspath(live.paths.socket))
             client.sendall(b"x\n")
             assert client.recv(4096)
-        answer = ask(served.paths.socket, StatusWanted())
-        assert answer == Answer(False, "busy: 16 clients are served")
-    finally:
-        for client in idle:
-            client.close()
+        yield
+
+
+@pytest.mark.parametrize(
+    "wanted", [StatusWanted(), CloseWanted("eth", "MANUAL"), CommandWanted("resume")]
+)
+def test_no_more_clients_than_allowed_are_served_at_once(
+    served: LiveEngine, wanted: StatusWanted | CloseWanted | CommandWanted
+) -> None:
+    before = facts(served)
+    with crowd(served):
+        assert ask(served.paths.socket, wanted) == Answer(False, "busy: 16 clients are served")
+    assert facts(served) == before
+
+
+def test_a_crowd_that_hangs_does_not_shut_the_door_of_halt_and_kill(served: LiveEngine) -> None:
+    with crowd(served), ExitStack() as more:
+        for _ in range(2):
+            # In the door itself, and silent: it is shown out before long.
+            hanging = more.enter_context(socket.socket(socket.AF_UNIX))
+            hanging.settimeout(LIMIT_S)
+            hanging.connect(os.fspath(served.paths.socket))
+        for word in ("kill", "halt"):
+            assert ask(served.paths.socket, CommandWanted(word)).ok
+        assert b"busy" in hanging.recv(4096)
+    assert ask(served.paths.socket, CommandWanted("resume")).ok
+    told = [fact.command for fact in facts(served) if isinstance(fact, OperatorCommanded)]
+    assert told[-3:] == ["kill", "halt", "resume"]
+
+
+def test_places_are_free_again_when_a_crowd_has_left(served: LiveEngine) -> None:
+    for _ in range(3):
+        with crowd(served):
+            pass
+    with crowd(served):
+        assert not ask(served.paths.socket, StatusWanted()).ok
+    # The engine sees only now that they have left.
+    while not ask(served.paths.socket, StatusWanted()).ok:
+        pass
 
 
 def facts(live: LiveEngine) -> list[object]:
@@ -175,14 +230,12 @@ def test_commands_act_are_answered_and_become_facts_with_a_name(tmp_path: Path) 
             (0, "closing eth\n", ""),
             (0, "already closing eth; urgency unchanged\n", ""),
             (0, "already closing eth; urgency raised to urgent\n", ""),
-            (0, "retry\n", ""),
+            (2, "", "nothing was changed: eth is aggressive_limit\n"),
             (0, "resumed\n", ""),
         ]
         assert live.call("run").returncode == 2
         assert live.call("kill").returncode == 0
-        for name in ("eth", "btc", "one:SOL"):
-            while pair_state(live, name) != "reconciled":
-                assert process.poll() is None
+        await_end(live, process, "eth", "btc", "one:SOL")
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=LIMIT_S)
         assert (process.returncode, errors) == (0, "")
@@ -195,10 +248,47 @@ def test_commands_act_are_answered_and_become_facts_with_a_name(tmp_path: Path) 
     assert STOP not in str(facts(live))
 
 
+#: What stopped the engine with its orders left open, in one way or another.
+BOMBS = ["9e-999999999", f"1/{2**65}", f"{2**64}/{2**64 + 1}", "0." + "0" * 25 + "1", "1e-30"]
+
+
+@pytest.mark.slow  # a real close on the wall clock
+def test_a_ratio_that_the_core_cannot_hold_leaves_the_engine_and_its_orders_alone(
+    tmp_path: Path,
+) -> None:
+    live = LiveEngine(tmp_path, config_text(closes=False))
+    with live.running() as process:
+        read_until(process, "session two", "> live")
+        assert ask(live.paths.socket, CloseWanted("eth", "TAKE_PROFIT")).ok
+        for ratio in BOMBS:
+            answer = ask(live.paths.socket, CloseWanted("btc", "MANUAL", None, ratio))
+            assert not answer.ok
+            assert f"the ratio '{ratio}' must be above 0 and at most 1, as a/b" in answer.text
+        # The finest part that there is: nothing of it can be traded, and the close ends.
+        finest = f"1/{RATIO_MAX}"
+        assert ask(live.paths.socket, CloseWanted("btc", "MANUAL", None, finest)).ok
+        await_end(live, process, "eth", "btc")
+        assert [leg.order for pair in status_of(live).pairs for leg in pair.legs] == [None] * 5
+        assert ask(live.paths.socket, CommandWanted("kill")).ok
+        await_end(live, process, "eth", "btc", "one:SOL")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, errors) == (0, "")
+
+
+def await_end(live: LiveEngine, process: subprocess.Popen[str], *names: str) -> None:
+    """Wait until every close of these pairs has ended, as long as the engine lives."""
+    for name in names:
+        while pair_state(live, name) != "reconciled":
+            assert process.poll() is None
+
+
 def pair_state(live: LiveEngine, name: str) -> str:
-    status = ask(live.paths.socket, StatusWanted()).status
-    assert status is not None
-    return next(pair.state for pair in status.pairs if pair.pair == name)
+    return next(pair.state for pair in status_of(live).pairs if pair.pair == name)
+
+
+def status_of(live: LiveEngine) -> Snapshot:
+    return msgspec.convert(ask(live.paths.socket, StatusWanted()).status, Snapshot)
 
 
 # ---------------------------------------------------------------- nobody there
@@ -229,7 +319,15 @@ def test_an_engine_that_ends_without_an_answer_is_reported(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("ratio", "read"), [("1/1", (1, 1)), ("2/4", (1, 2)), ("1/3", (1, 3)), ("0.25", (1, 4))]
+    ("ratio", "read"),
+    [
+        ("1/1", (1, 1)),
+        ("2/4", (1, 2)),
+        ("1/3", (1, 3)),
+        ("0.25", (1, 4)),
+        (f"{2**60}/{2**61}", (1, 2)),
+        ("0.000000000000001", (1, 10**15)),
+    ],
 )
 def test_a_ratio_is_read_exactly(ratio: str, read: tuple[int, int]) -> None:
     assert check_close(CloseWanted("eth", "MANUAL", None, ratio), ["eth"]) == read

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from msgspec.structs import replace
+from transitions import EventData
 
 from engine.simulation.explore import Explorer
 from engine.simulation.memento import Memento, key_of
 from engine.simulation.small_world import Coming, Venues, World, changed, small_core
 from machines.close_model import Close
 from machines.core import TABLES
+from machines.holding_model import Holding
 from machines.leg_model import Leg
 from machines.messages import CloseRequested, Place
 from machines.order_model import Order
@@ -45,11 +47,13 @@ def texts(world: World) -> set[str]:
 
 
 @pytest.mark.slow  # goes through thousands of states
-@pytest.mark.parametrize("world", [World(facts=5), World(facts=4, person=True)])
+@pytest.mark.parametrize(
+    "world", [World(facts=5), World(facts=4, person=True), World(facts=3, stranger=True)]
+)
 def test_nothing_breaks_in_any_interleaving_of_a_few_facts(world: World) -> None:
     found = Explorer(world).run()
     assert found.violations == []
-    assert found.states > 10_000
+    assert found.states > 5_000
 
 
 def test_the_same_world_is_gone_through_in_the_same_way() -> None:
@@ -205,6 +209,48 @@ def test_an_order_sent_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     replaced(monkeypatch, Order, trust)
     found = texts(World(facts=2))
     assert any("believed dead, and alive at the venue" in text for text in found)
+
+
+def hidden(monkeypatch: pytest.MonkeyPatch, change: Callable[[Row], list[Row]]) -> set[str]:
+    """What is found where the holding's table is changed and a stranger trades."""
+    replaced(monkeypatch, Holding, change)
+    return texts(World(facts=4, stranger=True))
+
+
+def nothing(_: object) -> None:
+    """An action that does nothing."""
+
+
+@pytest.mark.slow  # goes through thousands of states
+def test_a_gap_that_hides_a_strangers_trade_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a gap the engine goes on with what it believed before."""
+
+    def forget(row: Row) -> list[Row]:
+        if row.trigger == "gap":
+            return [row._replace(dest="settled")]
+        if row.trigger == "read" and row.source == "settled":
+            return [row._replace(dest=None, actions=(nothing,))]
+        return [row]
+
+    found = hidden(monkeypatch, forget)
+    assert any(text.startswith("I6: ") and text.endswith(" left") for text in found)
+
+
+@pytest.mark.slow  # as above
+def test_a_strangers_part_that_is_closed_as_ours_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two rounds show is taken for ours, whoever it was, and nobody is asked."""
+
+    def adopt(e: EventData) -> None:
+        """Take it for ours."""
+        e.model.accept(e.model.read_qty)
+
+    def trust(row: Row) -> list[Row]:
+        if row.guards and row.guards[0].__name__ in ("rounds_are_foreign", "nothing_is_held"):
+            return [row._replace(actions=(adopt,))]
+        return [row]
+
+    found = hidden(monkeypatch, trust)
+    assert any(text.startswith("I6: ") and text.endswith(" known") for text in found)
 
 
 def test_a_wait_without_a_timer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ from engine.journal_errors import (
     JournalLocked,
     LeaseLost,
     NewerJournal,
+    OlderJournal,
     ReadOnlyJournal,
     RestoredJournal,
     SequenceGap,
@@ -554,6 +555,21 @@ def test_a_row_of_another_history_is_found(path, written, tmp_path):
         pass
 
 
+def test_a_batch_that_is_none_is_named_with_its_record(path, written):
+    row = rows.seal(Head(), [plain(1)])
+    for nonsense in ({"n": "1"}, {"ts_mono": 1 << 70}, {"body": None}, {"prev_hash": "text"}):
+        with pytest.raises(BrokenChain, match="the batch from record 1 is none") as caught:
+            list(rows.verified([row._replace(**nonsense)], path))
+        assert caught.value.record == 1
+
+
+@pytest.mark.parametrize("key", ["schema", "machines", "epoch", "floor"])
+def test_a_journal_whose_versions_are_gone_is_refused(path, written, key):
+    alter(path, f"DELETE FROM meta WHERE key = '{key}'")  # noqa: S608 - own names
+    with refused(path, CorruptJournal, "its versions"):
+        pass
+
+
 def test_missing_records_are_named(path, written):
     alter(path, "DELETE FROM journal WHERE first_seq IN (31, 34)")
     with refused(path, SequenceGap, "records 31 to 36 are missing") as error:
@@ -568,12 +584,20 @@ def test_records_missing_at_the_end_are_named(path, written):
 
 @pytest.mark.parametrize(
     "sql",
-    ["PRAGMA user_version = 2", "UPDATE meta SET value = 2 WHERE key = 'machines'"],
+    ["PRAGMA user_version = 2", "UPDATE meta SET value = 99 WHERE key = 'machines'"],
 )
 def test_a_journal_of_a_newer_program_is_refused(path, written, sql):
     alter(path, sql)
     with refused(path, NewerJournal, "start the newer program"):
         pass
+
+
+def test_a_journal_of_older_machines_is_refused_where_its_records_would_be_folded(path, written):
+    alter(path, "UPDATE meta SET value = 1 WHERE key = 'machines'")
+    with refused(path, OlderJournal, "end that session with the program that began it"):
+        pass
+    with pytest.raises(OlderJournal, match="start with --fresh"):
+        list(read_journal(path))
 
 
 def test_a_journal_of_another_codec_is_refused(path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from machines.digest import describe
 from machines.lane import Lane, Refusal
-from machines.messages import Alarm, ReadMode
+from machines.messages import Alarm, ReadMode, ReadTruth
 from machines.table import Out
 from machines.types import NS
 from tests.rows import Bench, kinds, told
@@ -169,3 +169,64 @@ def test_nothing_is_placed_behind_a_lane_that_is_shut() -> None:
         out = bench.fire(leg, "attempt_due")
         assert "Place" not in kinds(out)
         assert (leg.state, leg.wait_reason) == ("waiting", state)
+
+
+# ---------------------------------------------------------------- a ban grows with every request
+
+
+def banned(bench: Bench, machine: Any, timer: str) -> int:
+    """Let the machine's own question fall due while its venue bans us; when that ends."""
+    lane = lane_in(bench, "banned")
+    out = bench.fire(machine, timer)
+    assert kinds(out) == []
+    assert machine.timers[timer] == lane.until
+    return lane.until
+
+
+@pytest.mark.parametrize("state", ["unknown", "contradicted"])
+def test_an_order_in_doubt_is_asked_for_when_the_ban_is_over(state: str) -> None:
+    bench = Bench()
+    leg = bench.leg("doubtful", order=state)
+    assert leg.order is not None
+    leg.order.cancel_wanted = True
+    bench.now = banned(bench, leg.order, "ask")
+    bench.core.lanes["b"].state = "open"
+    assert kinds(bench.fire(leg.order, "ask")) == ["Cancel", "QueryOrder"]
+
+
+def test_a_leg_that_waits_for_a_read_asks_when_the_ban_is_over() -> None:
+    bench = Bench()
+    leg = bench.leg("waiting", read_after=bench.now)
+    bench.now = banned(bench, leg, "reread")
+    bench.core.lanes["b"].state = "open"
+    assert "ReadTruth" in kinds(bench.fire(leg, "reread"))
+
+
+@pytest.mark.parametrize("state", ["unread", "doubted"])
+def test_a_position_in_question_is_read_when_the_ban_is_over(state: str) -> None:
+    bench = Bench()
+    holding = bench.core.holdings[1]
+    holding.state = state
+    bench.now = banned(bench, holding, "ask")
+    bench.core.lanes["b"].state = "open"
+    assert kinds(bench.fire(holding, "ask")) == ["ReadTruth"]
+
+
+@pytest.mark.parametrize("state", ["syncing", "recovering"])
+def test_a_venue_is_read_again_when_the_ban_is_over(state: str) -> None:
+    bench = Bench()
+    session = bench.core.sessions["b"]
+    session.state = state
+    bench.now = banned(bench, session, "ask")
+    bench.core.lanes["b"].state = "open"
+    assert kinds(bench.fire(session, "ask")) == ["ReadTruth"]
+
+
+def test_a_close_reads_the_venue_that_has_not_banned_us() -> None:
+    bench = Bench()
+    bench.tick(120)
+    close = bench.close()
+    lane_in(bench, "banned")
+    (asked,) = [each for each in bench.fire(close, "ask").commands if isinstance(each, ReadTruth)]
+    assert asked.scope == 0
+    assert "ask" in close.timers

@@ -257,6 +257,18 @@ def test_a_scenario_without_its_recording_is_left_out_and_named(tmp_path: Path, 
     assert coverage.report(docs, measured).endswith(f"left out: {measured.skipped[0]}\n")
 
 
+def test_a_scenario_with_a_bad_recording_is_not_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.toml"
+    (tmp_path / "tape.csv").write_text("no rows\n", encoding="utf-8")
+    file.write_text(
+        'name = "x"\n[venues.a]\nprofile = "ideal"\n[instruments."a:X"]\ntick = "1"\nlot = "1"\n'
+        'recording = "tape.csv"\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ScenarioError, match="cannot be replayed"):
+        coverage.of_scenarios([file])
+
+
 def test_a_scenario_with_a_mistake_is_not_left_out(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text('name = "x"\ncolour = "red"\n', encoding="utf-8")
     with pytest.raises(ScenarioError, match="colour"):

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from engine.board import LineBoard, TableBoard, make_board, status_parts
 from engine.clock import Clock, LiveScheduler
-from engine.conductor import EXIT_JOURNAL, Conductor
+from engine.conductor import EXIT_FAILED, Conductor
 from engine.config import load
 from engine.journal import AsyncJournal, JournalError, Record, read_journal
 from engine.journal_errors import DiskFull
@@ -311,6 +311,15 @@ def test_a_book_is_one_whole_state_whatever_is_left_behind(tmp_path: Path) -> No
     assert book.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_book_is_not_written_through_a_link(tmp_path: Path) -> None:
+    book, other = BookFile(tmp_path / "one.book"), tmp_path / "config.toml"
+    other.write_text("mine")
+    book.path.with_name("one.book.new").symlink_to(other)
+    with pytest.raises(OSError, match=r"one\.book\.new"):
+        book.save(b"a state")
+    assert other.read_text() == "mine"
+
+
 @pytest.mark.parametrize("at", [0, 20, -1])
 def test_a_damaged_book_is_refused_by_name(tmp_path: Path, at: int) -> None:
     book = BookFile(tmp_path / "one.book")
@@ -411,26 +420,6 @@ def test_facts_wait_while_the_journal_is_behind_and_too_many_make_the_link_stale
     anyio.run(main)
 
 
-def test_a_failing_task_ends_alone_and_is_told_once() -> None:
-    told: list[tuple[str, str, bool]] = []
-
-    async def fail() -> None:
-        raise RuntimeError("broken")
-
-    async def main() -> None:
-        def note(name: str, error: Exception, vital: bool) -> None:
-            told.append((name, str(error), vital))
-
-        async with Supervisor(note) as supervisor:
-            supervisor.start("patient", anyio.sleep_forever)
-            supervisor.start("fragile", fail, vital=False)
-            while not told:
-                await anyio.lowlevel.checkpoint()
-
-    anyio.run(main)
-    assert told == [("fragile", "broken", False)]
-
-
 class BrokenDisk:
     """A journal whose first commit with an order fails."""
 
@@ -483,18 +472,17 @@ def test_a_full_disk_sends_nothing_and_ends_the_run_with_its_own_code(tmp_path: 
         )
         engine.connect({name: Silent(each, engine) for name, each in started.settings.items()})
         conductor = Conductor(engine, started, lambda _: None)
-        async with Supervisor(lambda *failure: pytest.fail(str(failure))) as supervisor:
+        async with Supervisor(engine.task_failed) as supervisor:
             for task in (engine.commit, engine.dispatch, engine.fire_timers):
                 supervisor.start(task.__name__, task)
-            conductor.begin()
             now = engine.clock.now()
             for index in range(5):
                 engine.top(index, now, 10_000, 10**6, 10_004, 10**6, 10_002)
-            code = await conductor.conduct()
+            code = await conductor.conduct(supervisor)
         assert not engine.live_orders()
         return code
 
-    assert anyio.run(main) == EXIT_JOURNAL
+    assert anyio.run(main) == EXIT_FAILED
     assert not any(isinstance(command, Place) for command in sent)
     assert [alarm.kind for alarm in alarms] == ["journal"]
     started.journal.close()

@@ -217,6 +217,28 @@ close = { pair = "x", reason = "KILL" }
     assert main([scenario(tmp_path, "by_number", text)]) == 0
 
 
+def test_a_number_that_only_the_run_could_judge_fails_the_file_and_not_the_run(
+    tmp_path: Path, capsys: Any
+) -> None:
+    text = """
+[[timeline]]
+at_s = 1
+operator = { command = "settle", order = 1099511627777, cum = "0.00000001" }
+[[timeline]]
+at_s = 1
+funding = { instrument = "a:X", rate = "1e15" }
+"""
+    close = GOOD.replace("KILL", "MANUAL")
+    assert main([scenario(tmp_path, "judged", text + close)]) == 1
+    told = capsys.readouterr().out.splitlines()[1:]
+    assert [line.partition(": ")[0] for line in told] == [
+        "       operator at 1 s",
+        "       funding at 1 s",
+    ]
+    assert "1E-8 must be a multiple of 0.01" in told[0]
+    assert "must be within ±1E+15" in told[1]
+
+
 # ---------------------------------------------------------------- JSON
 
 TOP = """file name ok failed seed ended_at_s closes opens positions believed orders transitions

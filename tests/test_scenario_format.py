@@ -1,5 +1,6 @@
 """The scenario format as a contract: what a file may say, and how its mistakes are told."""
 
+import gzip
 from decimal import Decimal
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from engine.alarm_kinds import ALARM_KINDS
 from engine.simulation import actions
+from engine.simulation.mentions import Mentions
 from engine.simulation.scenario import Scenario, ScenarioError, load_scenario
 from machines.types import MS, NS
 
@@ -183,7 +185,8 @@ def test_a_recording_is_looked_for_beside_the_file(tmp_path: Path) -> None:
     text = f'{CONTRACT}\n[instruments."aster:ETH"]\ntick = "1"\nlot = "1"\nrecording = "eth.csv"\n'
     (line,) = mistakes(tmp_path, text)
     assert "there is none at" in line
-    (tmp_path / "eth.csv").write_text("", encoding="utf-8")
+    rows = "recv_ns,exch_ms,venue,kind,bid,bid_qty,ask,ask_qty,price,qty,buyer_maker\n"
+    (tmp_path / "eth.csv").write_text(f"{rows}1,,x,bbo,1,1,2,1,,,\n", encoding="utf-8")
     spec = load(tmp_path, text).config.instruments["aster:ETH"]
     assert spec.recording == str(tmp_path / "eth.csv")
 
@@ -455,6 +458,43 @@ WRONG_ENTRIES = [
     ('expect = { alarms = ["dusty"] }', "expect.alarms", "dusty"),
     ('open = { pair = "zec", side_a = "buy", qty = "1" }', "`open`", "does not open positions yet"),
     (f'signal = {{ {Z}, value = "1" }}', "`signal`", "does not open positions yet"),
+    # numbers that the core cannot hold, or that no step of the instrument comes to
+    (f'fill = {{ {Z}, qty = "1e13" }}', "timeline[0].fill.qty = 1E+13", "at most 1E+15 times 0.00"),
+    (f'fill = {{ {Z}, qty = "1", price = "1e13" }}', "fill.price", "at most 1E+15 times 0.001"),
+    (f'fill = {{ {Z}, qty = "1", price = "1e30" }}', "fill.price", "at most 1E+15 times 0.001"),
+    (f'fill = {{ {Z}, qty = "9e-999999999" }}', "fill.qty", "plain decimal"),
+    (
+        f'book = {{ {Z}, bid = "1", bid_qty = "1e13", ask = "2", ask_qty = "1" }}',
+        "book.bid_qty",
+        "at most 1E+15",
+    ),
+    (
+        f'book = {{ {Z}, bid = "1", bid_qty = "1", ask = "2", ask_qty = "1", mark = "1e13" }}',
+        "book.mark",
+        "at most 1E+15",
+    ),
+    (f'report = {{ {Z}, order = 1, cum = "1e13" }}', "report.cum", "at most 1E+15"),
+    (f'external = {{ {Z}, qty = "-1e13", price = "1", kind = "adl" }}', "external.qty", "1E+15"),
+    (f'set = {{ {Z}, min_notional = "1e13" }}', "set.min_notional", "at most 1E+18 times"),
+    (f'set = {{ {Z}, tick = "0.0015" }}', "set.tick", "a multiple of 0.001"),
+    (f'funding = {{ {Z}, amount = "1e16" }}', "funding.amount", "within ±1E+15"),
+    (
+        'operator = { command = "settle", order = "lighter:ZEC#1", cum = "0.0000001" }',
+        "operator.cum",
+        "a multiple of",
+    ),
+    ('answer = { venue = "aster", on = "any", outcome = "end", nth = 1000000001 }', "nth", "most"),
+    ('answer = { venue = "aster", on = "any", outcome = "end", count = 1e30 }', "count", "whole"),
+    (
+        'answer = { venue = "aster", on = "create", outcome = "end", delay_s = 1e10 }',
+        "answer.delay_s",
+        "at most 1000000000",
+    ),
+    ('close = { pair = "zec", reason = "KILL", ratio = "1/18446744073709551617" }', "ratio", "den"),
+    ('close = { pair = "zec", reason = "KILL", ratio = "9e-999999999" }', "ratio", "plain"),
+    ('fault = { kind = "dup_fill", copies = 1000000 }', "timeline[0].fault", "copies"),
+    ('fault = { kind = "crash", down_ms = 1e30 }', "fault.down_ms", "at most"),
+    ('fault = { kind = "crash", probability = "1/18446744073709551617" }', "probability", "deno"),
 ]  # fmt: skip
 
 
@@ -467,6 +507,84 @@ def test_a_wrong_entry_is_one_mistake_that_names_it(
     (line,) = mistakes(tmp_path, with_entry(entry))
     assert key in line
     assert reason in line
+
+
+def test_what_a_timeline_adds_up_to_is_bounded_too(tmp_path: Path) -> None:
+    external = f'external = {{ {Z}, qty = "4e11", price = "1", kind = "manual" }}'
+    entry = f"[[timeline]]\nat_s = 1\n{external}\n"
+    load(tmp_path, f"{CONTRACT}\n{entry * 2}")
+    (line,) = mistakes(tmp_path, f"{CONTRACT}\n{entry * 3}")
+    assert 'instruments."lighter:ZEC" = ' in line
+    assert "must not be filled by more than 1E+15 times 0.001, all in all" in line
+
+
+def test_numbers_are_told_with_the_file_that_they_stand_in(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(with_entry(f'fill = {{ {Z}, qty = "1e20" }}'), "utf-8")
+    upper = f'base = "base.toml"\n[[timeline]]\nat_s = 2\nfill = {{ {Z}, qty = "1e21" }}\n'
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in mistakes(tmp_path, upper)] == [
+        "base.toml",
+        "file.toml",
+    ]
+
+
+def test_a_cumulative_needs_an_instrument_at_its_venue(tmp_path: Path) -> None:
+    text = CONTRACT.replace("[venues.aster]", '[venues.c]\nprofile = "ideal"\n[venues.aster]')
+    answer = 'answer = { venue = "c", on = "create", outcome = "end", cum = "1" }'
+    text += f"[[timeline]]\nat_s = 1\n{answer}\n"
+    (line,) = mistakes(tmp_path, text)
+    assert "timeline[0].answer.cum = 1: must be at a venue with an instrument" in line
+
+
+def test_a_change_of_a_position_is_whole_contracts(tmp_path: Path) -> None:
+    text = CONTRACT.replace('multiplier = "1" ', 'multiplier = "3" ').replace("2.311", "3")
+    text += f'[[timeline]]\nat_s = 1\nexternal = {{ {Z}, qty = "1", price = "1", kind = "adl" }}\n'
+    (line,) = mistakes(tmp_path, text)
+    assert "timeline[0].external.qty = 1: must be a finite number of contracts of 3" in line
+
+
+def test_a_bad_row_of_a_recording_is_a_mistake_before_anything_runs(tmp_path: Path) -> None:
+    text = f'{CONTRACT}\n[instruments."aster:ETH"]\ntick = "1"\nlot = "1"\nrecording = "eth.csv"\n'
+    rows = "recv_ns,exch_ms,venue,kind,bid,bid_qty,ask,ask_qty,price,qty,buyer_maker\n"
+    (tmp_path / "eth.csv").write_text(f"{rows}1,,x,bbo,1,1,1,1,,,\n2,,x,bbo,1e20,1,2,1,,,\n")
+    (line,) = mistakes(tmp_path, text)
+    assert 'instruments."aster:ETH".recording' in line
+    assert "line 3: bid: 1E+20 must be at most 1E+15 times 1" in line
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x1f\x8b\x08\x00", "is damaged"),
+        (gzip.compress(b"x" * 100)[:10] + b"\xff" * 100, "is damaged"),
+        (gzip.compress(b"x" * 100)[:-9], "is damaged"),
+        (b"no gzip", "Not a gzipped file"),
+        (gzip.compress(b"\xff\xfe\n"), "codec can't decode"),
+        (gzip.compress(b"\x00" * 10_000_000), "at most 4096 characters"),
+    ],
+    ids=["cut", "overwritten", "cut late", "plain", "bytes", "bomb"],
+)
+def test_a_packed_recording_that_cannot_be_unpacked_is_a_mistake(
+    tmp_path: Path, data: bytes, said: str
+) -> None:
+    text = (
+        f'{CONTRACT}\n[instruments."aster:ETH"]\ntick = "1"\nlot = "1"\nrecording = "eth.csv.gz"\n'
+    )
+    (tmp_path / "eth.csv.gz").write_bytes(data)
+    (line,) = mistakes(tmp_path, text)
+    assert 'instruments."aster:ETH".recording' in line
+    assert said in line
+
+
+@pytest.mark.parametrize("base", ["\\u0000", "a" * 1025, "\\u001b[31m"])
+def test_a_base_that_no_file_can_be_is_a_mistake(tmp_path: Path, base: str) -> None:
+    (line,) = mistakes(tmp_path, f'base = "{base}"\n')
+    assert "must be the name of a file" in line
+
+
+def test_a_name_that_is_too_long_for_a_recording_is_a_mistake(tmp_path: Path) -> None:
+    source = '\ntick = "1"\nlot = "1"\nrecording = "' + "\u00e9" * 128 + '"\n'
+    (line,) = mistakes(tmp_path, f'{CONTRACT}\n[instruments."aster:ETH"]{source}')
+    assert "there is none at" in line
 
 
 def test_a_timeline_that_is_no_list_is_a_mistake(tmp_path: Path) -> None:
@@ -499,7 +617,7 @@ def test_a_flat_position_that_is_closed_becomes_a_thing_of_one_leg(tmp_path: Pat
     assert scenario.config.pairs["aster:BTC"].legs == ("aster:BTC",)
 
 
-def test_quantities_and_prices_gather_everything_about_one_instrument(tmp_path: Path) -> None:
+def test_quantities_gather_everything_about_one_instrument(tmp_path: Path) -> None:
     text = f"""{CONTRACT.replace('multiplier = "1" ', 'multiplier = "1000" ')}
     [[timeline]]
     at_s = 1
@@ -518,15 +636,13 @@ def test_quantities_and_prices_gather_everything_about_one_instrument(tmp_path: 
     fill = {{ instrument = "aster:BTC", qty = "9" }}
     """
     scenario = load(tmp_path, text)
-    assert set(scenario.quantities("lighter:ZEC")) == {
+    mentioned = Mentions(scenario.timeline).quantities(scenario.config, "lighter:ZEC")
+    assert set(mentioned) == {
         Decimal(value) for value in ("0.0005", "0.25", "0.01", "0.1", "50", "0.002311")
     }
-    assert set(scenario.prices("lighter:ZEC")) == {
-        Decimal(value) for value in ("513.7", "500", "513.647", "514.033")
-    }
 
 
-def test_prices_may_leave_the_tick_of_the_file_where_the_timeline_changes_it(
+def test_prices_keep_to_the_tick_of_the_file_where_the_timeline_changes_it(
     tmp_path: Path,
 ) -> None:
     text = f"""{CONTRACT}
@@ -537,7 +653,12 @@ def test_prices_may_leave_the_tick_of_the_file_where_the_timeline_changes_it(
     at_s = 2
     trade = {{ {Z}, side = "buy", price = "513.7005", qty = "1" }}
     """
-    assert Decimal("513.7005") in load(tmp_path, text).prices("lighter:ZEC")
+    lines = mistakes(tmp_path, text)
+    assert [line.partition(": ")[2].partition(" = ")[0] for line in lines] == [
+        "timeline[1].trade.price",
+        "timeline[0].set.tick",
+    ]
+    assert all("must be a multiple of" in line for line in lines)
 
 
 def test_a_position_that_is_no_number_of_contracts_is_a_mistake(tmp_path: Path) -> None:

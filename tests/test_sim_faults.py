@@ -19,7 +19,7 @@ from machines.messages import (
 from machines.types import MS, NS
 from tests.test_sim_venue import Desk, said
 from venues.sim.draws import Draws, fnv1a
-from venues.sim.faults import FAULTS, check_fault
+from venues.sim.faults import FAULTS, Fault, check_fault
 
 
 def desk_with(name: str = "ideal", **table: Any) -> Desk:
@@ -67,6 +67,41 @@ def test_ratios_and_numbers_are_not_interchangeable() -> None:
     assert check_fault({"kind": "dup_fill", "copies": 1.5})
     assert check_fault({"kind": "forced_close", "code": 1003})
     assert check_fault({"kind": "dup_fill", "copies": "2", "delay_ms": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("dup_fill", "copies", 1001),
+        ("dup_fill", "delay_ms", 10**40),
+        ("dup_fill", "delay_ms", 1 << 4_000_000),
+        ("dup_fill", "nth", [1, 10**10]),
+        ("dup_fill", "count", "1e30"),
+        ("stale_read", "lag_ms", "9e-999999999"),
+        ("stale_read", "for_s", "1e10"),
+        ("stale_read", "for_s", "9e-999999999"),
+        ("stale_read", "probability", "1/18446744073709551617"),
+        ("stale_read", "probability", "\u0661/\u0662"),
+        ("cancel_reject_filled", "fill", "1.0/1"),
+        ("forced_close", "at_s", 10**20),
+    ],
+    ids=lambda value: "" if isinstance(value, int) else str(value)[:12],
+)
+def test_a_number_that_no_run_could_carry_out_is_refused(kind: str, key: str, value: Any) -> None:
+    (text,) = check_fault({"kind": kind, key: value})
+    assert text.startswith(f"fault {kind}: {key} = ")
+    assert len(text) < 300
+
+
+def test_a_long_row_of_events_takes_no_memory() -> None:
+    selector = Fault({"kind": "dup_fill", "nth": 2, "count": 10**9}, 0, 7, Draws(1)).selector
+    assert selector.nth == range(2, 10**9 + 2)
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    fault = Fault({"kind": "dup_fill", "nth": "2.0", "copies": "3.0"}, 0, 7, Draws(1))
+    assert fault.selector.nth == range(2, 3)
+    assert fault.parameters()["copies"] == 3
 
 
 def test_a_malformed_fault_is_not_taken_up() -> None:

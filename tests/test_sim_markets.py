@@ -14,6 +14,7 @@ from machines.messages import FillReported
 from machines.types import BUY, MS, NS, SELL
 from tests.test_sim_venue import Desk
 from venues.instruments import scale_instrument
+from venues.numbers import TICKS_MAX, UNITS_MAX
 from venues.sim.draws import Draws
 from venues.sim.latency import RECORDED, Latency, Path, latency_of, sample
 from venues.sim.markets import RATE_HZ, SyntheticFeed, Walks
@@ -116,6 +117,18 @@ def test_synthetic_trades_fill_orders_at_the_touch() -> None:
     assert {fill.order for fill in desk.all(FillReported)} == {2}
 
 
+def test_a_walk_ends_at_the_largest_price_and_size_that_there_are() -> None:
+    spec = Spec(Decimal("9.9999e12"), 1000, Decimal(1000), Decimal("9.99e12"))
+    desk, feed = fed(spec)
+    feed.start()
+    desk.run(60_000)
+    asks = [top[5] for top in desk.inbox.tops]
+    assert max(asks) == TICKS_MAX
+    assert min(asks) < TICKS_MAX - 1000
+    assert all(0 < top[3] < top[5] and top[7] <= TICKS_MAX for top in desk.inbox.tops)
+    assert all(0 < size <= UNITS_MAX for top in desk.inbox.tops for size in (top[4], top[6]))
+
+
 # ---------------------------------------------------------------- recorded
 
 HEADER = "recv_ns,exch_ms,venue,kind,bid,bid_qty,ask,ask_qty,price,qty,buyer_maker"
@@ -146,8 +159,17 @@ def test_a_recording_is_read_in_ticks_and_units_on_the_files_clock() -> None:
         (ROWS, "coinm", "no row of venue 'coinm'"),
         (ROWS, "", "line 3: several venues"),
         (["a,b"], "spot", "no column recv_ns"),
-        ([HEADER, "x,,spot,bbo,1,1,2,2,,,"], "spot", "line 2: invalid literal"),
-        ([HEADER, "1,,spot,bbo,nan,1,2,2,,,"], "spot", "line 2: bid: 'nan' is not a finite"),
+        ([HEADER, "x,,spot,bbo,1,1,2,2,,,"], "spot", "line 2: recv_ns: 'x' must be a plain"),
+        ([HEADER, "1,,spot,bbo,nan,1,2,2,,,"], "spot", "line 2: bid: 'nan' must be a plain"),
+        ([HEADER, "9" * 5000 + ",,spot,bbo,1,1,2,2,,,"], "spot", "line 2: recv_ns: '999"),
+        ([HEADER, "9e30,,spot,bbo,1,1,2,2,,,"], "spot", "recv_ns: '9e30' must be a whole"),
+        ([HEADER, "5,,spot,bbo,1,1,2,2,,,", "4,,spot,bbo,1,1,2,2,,,"], "spot", "line 3: recv_ns"),
+        ([HEADER, "5,,x,bbo,,,,,,,", "2e18,,spot,bbo,1,1,2,2,,,"], "spot", "line 3: recv_ns"),
+        ([HEADER, "1,,spot,bbo,-1,1,2,2,,,"], "spot", "line 2: bid: '-1' must be at least 0"),
+        ([HEADER, "1,,spot,bbo,1,1e20,2,2,,,"], "spot", "line 2: bid_qty: .* at most 1E"),
+        ([HEADER, "1,,spot,trade,,,,,1e-999999999,1,1"], "spot", "line 2: price: .* plain decimal"),
+        ([HEADER, "1,,spot,bbo"], "spot", "line 2: bid: None must be a decimal"),
+        ([HEADER, '1,,"' + "x" * 200_000], "spot", "recording: field larger than"),
     ],
 )
 def test_a_bad_recording_is_an_error_with_its_line(
@@ -245,8 +267,8 @@ def test_latency_is_read_from_constants_names_and_percentiles() -> None:
         ("recorded-moon", "unknown; allowed: recorded-coinm"),
         (3, "expected a table"),
         ({"reply": 3}, "'reply' is unknown"),
-        ({"request": "-1"}, "must not be negative"),
-        ({"request": 0.5}, "not a decimal"),
+        ({"request": "-1"}, "must be at least 0"),
+        ({"request": 0.5}, "must be a decimal"),
         ({"public": {"q50": 3}}, "is no percentile"),
         ({"public": {"p50": 3, "p99": 1}}, "do not rise"),
     ],

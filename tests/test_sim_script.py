@@ -9,6 +9,7 @@ from machines.messages import (
     CallLost,
     CancelRefused,
     FillReported,
+    FundingPaid,
     OrderMissing,
     OrderRefused,
     OrderReported,
@@ -19,6 +20,7 @@ from machines.messages import (
 )
 from machines.types import MS, NS, SELL
 from tests.test_sim_venue import Desk, said
+from venues.numbers import NumberRefused
 from venues.profiles import normal_reason, normal_status
 
 
@@ -59,6 +61,15 @@ def test_a_fill_without_an_order_is_noted() -> None:
         (desk.venue.now, "fill", "a:X", "live"),
         (desk.venue.now, "report", "a:X", 3),
     ]
+
+
+def test_a_payment_that_no_account_could_hold_is_refused() -> None:
+    desk = Desk()
+    with pytest.raises(NumberRefused, match=r"funding: .* must be within"):
+        desk.venue.script.funding(7, rate=Decimal("1e15"))
+    desk.venue.script.funding(7, rate=Decimal("1e9"))
+    (paid,) = [fact for fact in desk.run() if isinstance(fact, FundingPaid)]
+    assert paid.amount > 10**9
 
 
 def test_a_report_of_growth_is_a_trade_and_the_same_report_again_changes_nothing() -> None:

@@ -289,6 +289,14 @@ def test_republishing_a_book_fills_nothing_and_counts_as_idle() -> None:
     assert desk.venue.idle_actions == 1
 
 
+def test_a_book_that_is_never_sent_again_takes_no_time() -> None:
+    desk = Desk()
+    desk.venue.start_republish({7: 0})
+    desk.run(3000)
+    assert desk.inbox.tops == []
+    assert desk.venue.idle_actions == 0
+
+
 def test_size_that_we_took_stays_taken_until_the_next_update() -> None:
     desk = Desk()
     desk.venue.set_book(7, 10000, 10, 10020, 600)

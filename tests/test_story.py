@@ -652,7 +652,8 @@ class Terminal(StringIO):
 def test_stepping_waits_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal("\ns\n3\nq\n"))
+    # What looks like a number to somebody is none here: the next record, no more.
+    monkeypatch.setattr("sys.stdin", Terminal("\u00b2\ns\n3\nq\n"))
     assert replay(C01, None, None, step=True, hashes=False) == 0
     printed = capsys.readouterr().out
     shown = re.findall(r"(?:^|> ) +(\d+) +-?\d+\.\d{3} ", printed, re.MULTILINE)
@@ -660,6 +661,14 @@ def test_stepping_waits_on_a_terminal(
     assert printed.count("q: quit > ") == 4
     assert "state after record 2, digest " in printed
     assert "records folded" not in printed
+
+
+def test_a_number_without_end_is_no_number_of_records(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("9" * 5000 + "\nq\n"))
+    assert replay(C01, None, None, step=True, hashes=False) == 0
+    assert capsys.readouterr().out.count("q: quit > ") == 2
 
 
 def test_a_state_counts_process_starts_and_shows_what_no_close_holds(

@@ -4,6 +4,9 @@ A port takes commands and gives back facts; it translates, nothing else. It hold
 order machine and no retry of commands; its only state is id maps, sequence checks, clock offset and
 rate budget. It must not raise for the venue's reasons: refusals and unknown outcomes are facts.
 
+Every number that it puts into a fact was read by `venues.numbers` or `venues.instruments`. A number
+that the core cannot hold makes a message that cannot be read: after a send, that is `CallLost`.
+
 How each command ends (venues.md 1):
 
 | command      | facts, exactly one of                                                     |

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from machines.types import MS, Capabilities
-from venues.instruments import exact
+from venues.numbers import COUNT_MAX, fee_bps, nanoseconds, quoted, whole
 from venues.sim.words import (
     BACKPACK,
     BINANCE,
@@ -268,27 +268,18 @@ def _check(name: str, value: Any, hint: Any) -> Any:
     if hint is bool and isinstance(value, bool):
         return value
     if hint is int and isinstance(value, int | Decimal) and not isinstance(value, bool):
-        if value == int(value) >= 0:
-            return int(value)
-        raise ValueError(f"{name}: {value} must be a whole number of at least 0")
+        return whole(value, name, 0, COUNT_MAX)
     expected = ", ".join(allowed) if allowed else hint.__name__
-    raise ValueError(f"{name}: {value!r} is not allowed; allowed: {expected}")
-
-
-def _nanoseconds(name: str, value: Any) -> int:
-    result = exact(value, name) * MS
-    if result < 0 or result != int(result):
-        raise ValueError(f"{name}: {value} is not a whole number of nanoseconds of at least 0")
-    return int(result)
+    raise ValueError(f"{name}: {quoted(value)} is not allowed; allowed: {expected}")
 
 
 def _milliseconds(name: str, value: Any) -> int | tuple[int, int]:
     if name == "lag_ms":
-        return _nanoseconds(name, value)
+        return nanoseconds(value, MS, name)
     low, high = value if isinstance(value, list | tuple) and len(value) == 2 else (value, value)
-    span = _nanoseconds(name, low), _nanoseconds(name, high)
+    span = nanoseconds(low, MS, name), nanoseconds(high, MS, name)
     if span[0] > span[1]:
-        raise ValueError(f"{name}: {low} is above {high}")
+        raise ValueError(f"{name}: {quoted(low)} is above {quoted(high)}")
     return span
 
 
@@ -299,7 +290,9 @@ def profile(name: str, override: Mapping[str, Any] | None = None) -> Profile:
     unknown name, key and value with what is allowed, one per line.
     """
     if name not in PROFILES:
-        raise ValueError(f"profile {name!r} is unknown; allowed: {', '.join(sorted(PROFILES))}")
+        raise ValueError(
+            f"profile {quoted(name)} is unknown; allowed: {', '.join(sorted(PROFILES))}"
+        )
     base = PROFILES[name]
     capabilities: dict[str, Any] = {}
     traits: dict[str, Any] = {}
@@ -314,7 +307,7 @@ def profile(name: str, override: Mapping[str, Any] | None = None) -> Profile:
             elif key in _MILLISECONDS:
                 traits[_MILLISECONDS[key]] = _milliseconds(key, value)
             elif key in _FEES:
-                fees[key] = exact(value, key)
+                fees[key] = fee_bps(value, key)
             else:
                 raise ValueError(f"{key}: unknown; allowed: {', '.join(override_keys())}")
         except ValueError as error:

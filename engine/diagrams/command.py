@@ -27,6 +27,7 @@ from engine.simulation.explore import Explorer, Violation
 from engine.simulation.scenario import ScenarioError
 from engine.simulation.small_world import World
 from engine.story.tape import TapeError
+from engine.texts import put
 from machines.core import TABLES
 from machines.errors import ReplayDiverged
 
@@ -43,7 +44,7 @@ CHANGED_KEY = (
 #: Facts in a row in the small world, where no other number is given.
 FACTS = 6
 #: How many facts fewer the small world with a person in it takes in a row.
-PERSON_COSTS = 2
+OTHERS_COST = 2
 #: Differing lines that `--check` prints of each page.
 SHOWN_LINES = 12
 
@@ -74,15 +75,15 @@ def main(wanted: Wanted) -> int:
     try:
         return _run(wanted)
     except (WrongInput, MissingGraphviz, RevisionError, TapeError, JournalError) as error:
-        sys.stderr.write(f"{error}\n")
+        put([str(error)], sys.stderr)
     except ReplayDiverged as error:
-        sys.stderr.write(f"the journal was written by another version of the machines: {error}\n")
+        put([f"the journal was written by another version of the machines: {error}"], sys.stderr)
     except (ConfigError, ScenarioError) as error:
-        sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
+        put(error.lines(), sys.stderr)
     except BrokenPipeError:
         raise
     except OSError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        put([f"{error.filename}: {error.strerror}"], sys.stderr)
     return 2
 
 
@@ -217,7 +218,7 @@ def _draw(drawing: Drawing, formats: Sequence[str], out: Path | None) -> None:
                 "no font is installed here, so the letters of the PNG are empty boxes; install "
                 "one, such as the package fonts-dejavu-core, or use SVG\n"
             )
-    sys.stdout.write(f"{_files(written)} written to {out}\n")
+    put([f"{_files(written)} written to {out}"], sys.stdout)
 
 
 def _files(count: int) -> str:
@@ -276,7 +277,7 @@ def _check(docs: Docs, folder: Path) -> int:
 
 
 def _counted(docs: Docs, measured: coverage.Coverage) -> int:
-    sys.stdout.write(coverage.report(docs, measured))
+    put(coverage.report(docs, measured).splitlines(), sys.stdout)
     if not measured.judges:
         return 0
     rows = measured.taken.rows
@@ -298,10 +299,23 @@ def _lint(facts: int) -> int:
         sys.stdout.write(f"{'FAILED' if mine else 'ok':6} {rule}: {sentence}\n")
         sys.stdout.writelines(f"       {each.machine}: {each.text}\n" for each in mine)
     sys.stdout.flush()
-    # A person's four keys multiply what can happen, so the world with one is shallower.
-    worlds = [World(facts=facts), World(facts=max(1, facts - PERSON_COSTS), person=True)]
+    # A person's four keys, or a stranger and a gap, multiply what can happen: those worlds are
+    # shallower.
+    fewer = max(1, facts - OTHERS_COST)
+    worlds = [
+        World(facts=facts),
+        World(facts=fewer, person=True),
+        World(facts=fewer, stranger=True),
+    ]
     clean = [_explored(world) for world in worlds]
     return 0 if not findings and all(clean) else 1
+
+
+def _who(world: World) -> str:
+    """Who else is in a small world."""
+    if world.person:
+        return "with a person at the keys"
+    return "with a stranger's trade and a gap" if world.stranger else "with nobody else"
 
 
 def _explored(world: World) -> bool:
@@ -313,8 +327,7 @@ def _explored(world: World) -> bool:
         f"{'FAILED' if found.violations else 'ok':6} small world: no invariant breaks in "
         f"{found.states} joint states of close, legs and orders, {found.steps} facts taken in "
         f"{spent:.0f} s: every interleaving of at most {world.facts} facts, {world.lots} lots, "
-        f"{world.orders} orders a leg, {'with' if world.person else 'without'} a person at the "
-        "keys\n"
+        f"{world.orders} orders a leg, {_who(world)}\n"
     )
     sys.stdout.flush()
     shortest: dict[str, Violation] = {}
@@ -362,7 +375,7 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
             (wanted.out / name).write_bytes(picture(both, arrows, kind, look))
             written += 1
     # Beside the text, which is made to be put into a request for review.
-    sys.stderr.write(f"{_files(written)} written to {wanted.out}\n")
+    put([f"{_files(written)} written to {wanted.out}"], sys.stderr)
     return 0
 
 

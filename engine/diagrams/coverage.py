@@ -14,16 +14,18 @@ from statistics import median
 
 from msgspec import Struct
 
-from engine.config import Config
+from engine.config import Config, Finding
 from engine.diagrams.arrows import Arrow
 from engine.diagrams.docs import Docs, MachineDoc, RowDoc
 from engine.diagrams.graphs import KEY, Look, Overlay
 from engine.dispatcher import fold
+from engine.files import read_whole
 from engine.journal import Record
 from engine.simulation.scenario import Scenario, ScenarioError, load_scenario
 from engine.simulation.world import run
 from engine.story.tape import open_tape
 from engine.taken import Rows, Taken
+from engine.toml_files import FILE_BYTES_MAX
 from machines.table import Out
 from machines.types import NS
 from venues.sim.faults import FAULTS
@@ -80,7 +82,7 @@ def scenario_files(path: Path) -> list[Path]:
 
 def _is_scenario(file: Path) -> bool:
     """Whether a TOML file begins like a scenario: a configuration has no name."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_whole(file, FILE_BYTES_MAX).decode(errors="replace").splitlines()
     tops = [line.partition("=")[0].strip() for line in lines[: _first_table(lines)]]
     return "name" in tops
 
@@ -114,9 +116,13 @@ def _loaded(file: Path) -> Scenario | None:
     try:
         return load_scenario(file)
     except ScenarioError as error:
-        if all(mistake.finding.key.endswith(".recording") for mistake in error.mistakes):
+        if all(_is_absent(mistake.finding) for mistake in error.mistakes):
             return None
         raise
+
+
+def _is_absent(finding: Finding) -> bool:
+    return finding.key.endswith(".recording") and finding.allowed.startswith("must be a file")
 
 
 def of_journals(files: Iterable[Path], config: Config | None = None) -> Coverage:

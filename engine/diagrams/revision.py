@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import msgspec
 
 from engine.diagrams.docs import Docs
+from engine.files import read_whole
 
 #: Name of the file in which `--format json` keeps all machines.
 JSON_NAME = "machines.json"
@@ -29,6 +30,8 @@ sys.path.insert(0, sys.argv[1])
 sys.stdout.buffer.write(msgspec.json.encode(describe()))
 """
 _WAIT_S = 60
+#: A description of machines; ours has some hundred kilobytes.
+_BYTES_MAX = 16 << 20
 
 
 class RevisionError(Exception):
@@ -59,8 +62,8 @@ def docs_of(target: str, repository: Path) -> Docs:
 def read_json(path: Path) -> Docs:
     """Read what `--format json` wrote. Raises RevisionError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Docs)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(read_whole(path, _BYTES_MAX), type=Docs)
+    except (OSError, UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
         raise RevisionError(f"{path}: cannot be read ({error}); write it anew") from error
 
 

@@ -6,6 +6,7 @@ this version cannot carry out.
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from engine.simulation import scenario_keys as keys
 from engine.simulation.expect_keys import MACHINES, NO_OPENS, Names, read_expect, state_of
 from engine.simulation.scenario_keys import Reader, Refused
 from machines.types import REASON_URGENCY, URGENCY_RANK
+from venues.numbers import INT64_MAX
 from venues.sim.faults import FAULTS, check_fault
 from venues.sim.selection import ON
 
@@ -46,7 +48,7 @@ class Context(Struct, frozen=True):
     names: Names
     #: The pair that each of its legs belongs to.
     owners: Mapping[str, str] = {}
-    #: The tick of each instrument that keeps it throughout.
+    #: The tick of each instrument; its changes are multiples of it.
     ticks: Mapping[str, Decimal] = {}
 
 
@@ -110,7 +112,7 @@ def _check_ticks(table: Reader, action: Any, context: Context, *prices: str) -> 
     tick = context.ticks.get(action.instrument)
     for name in prices:
         price = getattr(action, name)
-        if tick is not None and price is not None and price % tick:
+        if tick is not None and price is not None and Fraction(price) % Fraction(tick):
             table.note(name, f"must be a multiple of tick = {tick:f}")
 
 
@@ -229,7 +231,7 @@ def _close(entry: Reader, context: Context) -> actions.Close:
 
 def _order_name(value: Any) -> str | int:
     """An order by its name "v:s#n" or by its number on the instrument."""
-    return value if isinstance(value, str) and "#" in value else keys.ordinal(value)
+    return value if isinstance(value, str) and "#" in value else keys.ordinal(value, INT64_MAX)
 
 
 def _operator(entry: Reader, context: Context) -> actions.Operator:
@@ -280,8 +282,8 @@ def _funding(entry: Reader, context: Context) -> actions.Funding:
     table = entry.sub("funding")
     funding = actions.Funding(
         instrument=table.need("instrument", context.names.instrument, ""),
-        rate=table.maybe("rate", keys.decimal),
-        amount=table.maybe("amount", keys.decimal),
+        rate=table.maybe("rate", keys.amount),
+        amount=table.maybe("amount", keys.amount),
     )
     if ("rate" in table) == ("amount" in table):
         table.note("", "must have exactly one of rate and amount")

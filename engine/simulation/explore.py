@@ -121,10 +121,14 @@ class Explorer:
     def _view(self, venues: Venues) -> tuple[Any, ...]:
         reads = sorted((venue, scope, at - self.now) for venue, scope, at in venues.reads)
         tickets = [
-            (t.leg, t.where, t.cum, t.told, t.end, t.told_dead, t.cancel, t.asked, t.ended_once)
+            (
+                (t.leg, t.where, t.cum, t.told, t.end, t.told_dead),
+                (t.cancel, t.asked, t.ended_once, t.trades),
+            )
             for t in sorted(venues.tickets, key=lambda t: (t.leg, t.uid))
         ]
-        return venues.held, tuple(tickets), tuple(reads), venues.used, venues.withdrawn
+        strangers = venues.foreign, venues.shown
+        return venues.held, tuple(tickets), tuple(reads), venues.used, venues.withdrawn, strangers
 
     # ------------------------------------------------------------ one step
 
@@ -180,8 +184,11 @@ class Explorer:
             self.core.env.orders[t.uid].alive for t in mine if t.where == "gone"
         ):
             self._break(f"I6: {VENUES[leg]}: a second order while an earlier one may fill")
+        left = known + venues.foreign[leg] if venues.shown[leg] else known
         if command.side * known >= 0 or command.qty > abs(known):
             self._break(f"I6: {VENUES[leg]}: an order of {command.qty} with {known} known")
+        elif command.side * left >= 0 or command.qty > abs(left):
+            self._break(f"I6: {VENUES[leg]}: an order of {command.qty} with {left} left")
         if self.core.env.halted:
             self._break(f"{VENUES[leg]}: an order while halted")
         if venues.withdrawn:
@@ -194,7 +201,12 @@ class Explorer:
             self._break(f"I9: ended {close.outcome} with {len(alive)} orders alive")
         if close.outcome == "withdrawn":
             return replace(venues, withdrawn=True)
-        if any(venues.held):
+        # What strangers did and nobody has shown yet may be left.
+        known = [
+            held and (shown or not foreign)
+            for held, shown, foreign in zip(venues.held, venues.shown, venues.foreign, strict=True)
+        ]
+        if any(known):
             self._break(f"I9: ended {close.outcome} with {venues.held} held")
         return venues
 
@@ -202,7 +214,7 @@ class Explorer:
         core, lots = self.core, self.world.lots
         for index, sign in enumerate((1, -1)):
             held = venues.held[index]
-            if held * sign < 0:
+            if held * sign < 0 and not venues.foreign[index]:
                 self._break(f"I7: {VENUES[index]} turned from {sign * lots} to {held}")
         for t in venues.tickets:
             order = core.env.orders[t.uid]
@@ -221,6 +233,8 @@ class Explorer:
             close,
             *close.legs,
             *(order for leg in close.legs for order in leg.orders),
+            *self.core.holdings,
+            *(session for session in self.core.sessions.values() if not session.trusted),
         ]
         if not any(machine.timers for machine in machines):
             self._break(f"asleep: {close.state} with legs {[leg.state for leg in close.legs]}")

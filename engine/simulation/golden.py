@@ -8,6 +8,7 @@ golden trace is the command line's affair.
 import difflib
 from pathlib import Path
 
+from engine.files import read_whole
 from engine.simulation.outcome import (
     AlarmRow,
     FillRow,
@@ -19,7 +20,10 @@ from engine.simulation.outcome import (
     decimal_text,
     seconds_text,
 )
+from engine.texts import printable
 
+#: No run that anybody reads leaves a longer trace.
+TRACE_BYTES_MAX = 64 << 20
 _TIME_WIDTH = 11
 _MACHINE_WIDTH = 8
 _ID_WIDTH = 18
@@ -41,7 +45,7 @@ def render_trace(outcome: Outcome) -> str:
     for key, quantity in outcome.positions.items():
         held = "unknown" if quantity is None else decimal_text(quantity)
         lines.append(_columns(outcome.ended_at, "end", key, f"position {held}"))
-    return "\n".join(lines) + "\n"
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _columns(at: int, machine: str, identity: str, text: str) -> str:
@@ -83,7 +87,7 @@ def compare_trace(path: Path, text: str) -> list[str]:
     A trace that is not there differs in one line that says so.
     """
     try:
-        golden = path.read_text(encoding="utf-8", errors="replace")
+        golden = read_whole(path, TRACE_BYTES_MAX).decode(errors="replace")
     except FileNotFoundError:
         return [f"{path}: no such trace"]
     return [

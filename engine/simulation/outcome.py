@@ -14,10 +14,18 @@ from msgspec import Struct
 
 from machines.types import NS
 
+#: Far more zeros in a row than any number of the range comes to.
+ZEROS_MAX = 400
+
 
 def decimal_text(value: Decimal) -> str:
-    """Write a decimal in fixed point without trailing zeros, exactly; zero of any kind is "0"."""
-    text = format(value, "f")
+    """Write a decimal in fixed point without trailing zeros, exactly; zero of any kind is "0".
+
+    What only a recording that somebody made can hold, with zeros without end, keeps its exponent.
+    """
+    if value and abs(value.adjusted()) > ZEROS_MAX:
+        return str(value)
+    text = format(value, "f") if value else ""
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text

@@ -17,6 +17,7 @@ from engine.simulation.golden import compare_trace, render_trace
 from engine.simulation.outcome import Outcome, seconds_text, to_json
 from engine.simulation.scenario import Scenario, ScenarioError, load_scenario
 from engine.simulation.world import run
+from engine.texts import ascii_json, put
 from machines.errors import ReplayDiverged
 
 #: What a defect of ours looks like from outside; anything else ends the command.
@@ -49,7 +50,7 @@ def main(
             outcome = run(scenario).outcome
         except CRASHES as error:
             # One file that breaks the program must not keep the others from being run.
-            print(f"FAILED {scenario.file}: broke the engine: {error!r}", file=sys.stderr)  # noqa: T201
+            put([f"FAILED {scenario.file}: broke the engine: {error!r}"], sys.stderr)
             failed += 1
             continue
         try:
@@ -79,7 +80,7 @@ def load_all(files: Sequence[Path]) -> tuple[list[Scenario], list[str]]:
 
 
 def _refuse(lines: Sequence[str]) -> int:
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    put(lines, sys.stderr)
     return 2
 
 
@@ -100,15 +101,14 @@ def report(outcome: Outcome, *, json: bool, trace: bool) -> None:
     """Print one run: as JSON, or a line with every failed expectation below it."""
     out = sys.stdout
     if json:
-        out.write(to_json(outcome) + "\n")
+        out.write(ascii_json(to_json(outcome)) + "\n")
         return
     if trace:
-        out.write(render_trace(outcome))
+        put(render_trace(outcome).splitlines(), out)
     verdict = "ok" if outcome.ok else "FAILED"
     ended = seconds_text(outcome.ended_at)
-    out.write(
+    told = (
         f"{verdict:6} {outcome.file}: {outcome.name} "
-        f"({len(outcome.orders)} orders, {ended} s, {outcome.checked} checks)\n"
+        f"({len(outcome.orders)} orders, {ended} s, {outcome.checked} checks)"
     )
-    for line in outcome.failed:
-        out.write(f"       {line}\n")
+    put([told, *(f"       {line}" for line in outcome.failed)], out)

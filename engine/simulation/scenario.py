@@ -5,8 +5,6 @@ stand in. Tables that a configuration has too are read by its own functions. Mus
 scale quantities or draw random numbers.
 """
 
-from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from engine.config import Config, Finding, Findings, PairSpec, read_toml
+from engine.config_values import whole
 from engine.simulation import scenario_keys as keys
 from engine.simulation.action_keys import Context, read_entry
-from engine.simulation.actions import Action, Answer, Close, Entry, External
+from engine.simulation.actions import Close, Entry
 from engine.simulation.expect_keys import Expect, Names, read_expect
 from engine.simulation.scenario_keys import Reader, Refused
 from engine.simulation.scenario_layers import Layers, read_layers
+from engine.simulation.scenario_scaling import check_numbers
 from engine.simulation.scenario_tables import read_config
+from engine.texts import printable
 from machines.types import NS
-from venues.instruments import base_to_contracts
 
 #: Larger seeds do not fit the 64 bits of the generator.
 SEED_MAX = 2**64 - 1
@@ -35,7 +35,7 @@ class Mistake(Struct, frozen=True):
     finding: Finding
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.finding}"
+        return f"{printable(self.file)}: {self.finding}"
 
 
 class ScenarioError(Exception):
@@ -67,54 +67,6 @@ class Scenario(Struct, frozen=True):
     seed: int = 1
     duration_ns: int = 300 * NS
     journal: str = "memory"
-
-    def quantities(self, instrument: str) -> tuple[Decimal, ...]:
-        """Every quantity that the file mentions for an instrument, in the venue's contracts.
-
-        They settle the unit that makes all of them whole. What the file says in base units
-        (positions and their external changes) is divided by the multiplier.
-        """
-        spec = self.config.instruments[instrument]
-        found = [
-            base_to_contracts(value, spec.multiplier) if isinstance(action, External) else value
-            for action, value in _mentioned(self.timeline, instrument, _QUANTITIES)
-        ]
-        if spec.book is not None:
-            found += (spec.book.bid_qty, spec.book.ask_qty)
-        position = self.config.positions.get(instrument)
-        if position is not None:
-            found.append(base_to_contracts(position.qty, spec.multiplier))
-        return tuple(found)
-
-    def prices(self, instrument: str) -> tuple[Decimal, ...]:
-        """Every price that the file mentions for an instrument."""
-        spec = self.config.instruments[instrument]
-        found = [value for _, value in _mentioned(self.timeline, instrument, _PRICES)]
-        if spec.book is not None:
-            found += (spec.book.bid, spec.book.ask)
-            found += () if spec.book.mark is None else (spec.book.mark,)
-        return tuple(found)
-
-
-#: Fields of actions that are quantities (smallest steps among them) or prices of their instrument.
-_QUANTITIES = ("qty", "cum", "bid_qty", "ask_qty", "min_qty", "lot")
-_PRICES = ("price", "bid", "ask", "mark")
-
-
-def _mentioned(
-    timeline: tuple[Entry, ...], instrument: str, fields: tuple[str, ...]
-) -> Iterator[tuple[Action, Decimal]]:
-    """The values of those fields in actions about the instrument (or its venue as a whole)."""
-    for entry in timeline:
-        action = entry.action
-        about = getattr(action, "instrument", None)
-        if isinstance(action, Answer) and about is None:
-            about = instrument if instrument.partition(":")[0] == action.venue else None
-        if about == instrument:
-            for field in fields:
-                value = getattr(action, field, None)
-                if isinstance(value, Decimal):
-                    yield action, value
 
 
 def load_scenario(path: str | Path) -> Scenario:
@@ -148,12 +100,9 @@ def _read(layers: Layers, findings: Findings, mistakes: list[Mistake]) -> Scenar
     )
     owners = {leg: pair.name for pair in config.pairs.values() for leg in pair.legs}
     owners = {leg: pair for leg, pair in owners.items() if pair in names.pairs}
-    context = Context(names, owners, _fixed_ticks(config, layers))
-    timeline = []
-    for file, entries in layers.timelines:
-        noted = Findings()
-        timeline += _read_timeline(entries, context, noted)
-        mistakes += [Mistake(file, finding) for finding in noted.items]
+    context = Context(names, owners, {key: spec.tick for key, spec in config.instruments.items()})
+    timelines = [(file, *_read_timeline(entries, context)) for file, entries in layers.timelines]
+    timeline = [entry for _, entries, _ in timelines for entry in entries]
     scenario = Scenario(
         file=layers.file,
         name=top.need("name", keys.text, ""),
@@ -168,6 +117,10 @@ def _read(layers: Layers, findings: Findings, mistakes: list[Mistake]) -> Scenar
     )
     top.skip(["base", "timeline"])
     top.done()
+    read = [(entries, noted) for _, entries, noted in timelines]
+    check_numbers(config, read, findings)
+    for file, _, noted in timelines:
+        mistakes += [Mistake(file, finding) for finding in noted.items]
     return scenario
 
 
@@ -177,33 +130,22 @@ def _declared(top: Reader, name: str) -> tuple[str, ...]:
     return tuple(table) if isinstance(table, dict) else ()
 
 
-def _read_timeline(entries: Any, context: Context, findings: Findings) -> list[Entry]:
+def _read_timeline(entries: Any, context: Context) -> tuple[list[Entry], Findings]:
+    findings = Findings()
     if not isinstance(entries, list):
         findings.add("timeline", entries, "must be a list of tables, each under [[timeline]]")
-        return []
+        return [], findings
     read = [
         read_entry(Reader(entry, f"timeline[{number}]", findings), context)
         for number, entry in enumerate(entries)
     ]
-    return [entry for entry in read if entry is not None]
-
-
-def _fixed_ticks(config: Config, layers: Layers) -> dict[str, Decimal]:
-    """The ticks that no entry of the timeline changes."""
-    changes = [
-        entry["set"]
-        for _, entries in layers.timelines
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, dict) and isinstance(entry.get("set"), dict)
-    ]
-    changed = [change.get("instrument") for change in changes if "tick" in change]
-    return {key: spec.tick for key, spec in config.instruments.items() if key not in changed}
+    return [entry for entry in read if entry is not None], findings
 
 
 def _seed(value: Any) -> int:
-    seed = keys.count(value)
-    if seed > SEED_MAX:
-        raise Refused(f"at most {SEED_MAX}")
+    seed = whole(value)
+    if not 0 <= seed <= SEED_MAX:
+        raise Refused(f"a whole number of at least 0 and at most {SEED_MAX}")
     return seed
 
 

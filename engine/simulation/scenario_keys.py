@@ -23,6 +23,7 @@ from engine.config_values import (
     whole,
 )
 from machines.types import MS, NS
+from venues.numbers import COUNT_MAX, MONEY_MAX
 
 __all__ = ["Findings", "Reader", "Refused", "join", "ratio", "shown"]
 
@@ -74,6 +75,14 @@ def positive(value: Any) -> Decimal:
     return found
 
 
+def amount(value: Any) -> Decimal:
+    """Read an amount of money of either sign, or a rate, written as a string."""
+    found = exact(value, quoted=True)
+    if abs(found) > MONEY_MAX:
+        raise Refused(f"a decimal within ±{MONEY_MAX:.0E} in quotes")
+    return found
+
+
 def number(value: Any) -> Decimal:
     """Read a finite number, as a TOML number or as a string."""
     return exact(value, quoted=False)
@@ -90,25 +99,23 @@ def milliseconds(value: Any) -> int:
 
 
 def _time(value: Any, unit_ns: int) -> int:
-    found = nanoseconds(value, unit_ns)
-    if found < 0:
-        raise Refused("a time of at least 0")
-    return found
+    return nanoseconds(value, unit_ns)
 
 
 def count(value: Any) -> int:
     """Read a whole number of at least 0."""
-    found = whole(value)
-    if found < 0:
-        raise Refused("a whole number of at least 0")
-    return found
+    return _counted(value, 0, COUNT_MAX)
 
 
-def ordinal(value: Any) -> int:
+def ordinal(value: Any, most: int = COUNT_MAX) -> int:
     """Read a whole number of at least 1: the first is 1."""
+    return _counted(value, 1, most)
+
+
+def _counted(value: Any, least: int, most: int) -> int:
     found = whole(value)
-    if found < 1:
-        raise Refused("a whole number of at least 1")
+    if not least <= found <= most:
+        raise Refused(f"a whole number of at least {least} and at most {most}")
     return found
 
 

@@ -10,10 +10,11 @@ from os.path import realpath
 from pathlib import Path
 from typing import Any
 
-from engine.config_values import Finding, Findings, join, overlay
+from engine.config_values import Finding, Findings, above, join, overlay
 
 #: A longer chain of bases is a mistake.
 LAYERS_MAX = 16
+BASE_MAX = 1024
 
 _SOURCES = ("book", "synthetic", "recording")
 
@@ -48,10 +49,8 @@ class Layers:
 
     def file_of(self, key: str) -> str:
         """The file that a key (or the table that lacks it) stands in."""
-        above = [
-            path for path in self.origins if key == path or key.startswith((f"{path}.", f"{path}["))
-        ]
-        return self.origins[max(above, key=len)] if above else self.file
+        known = [path for path in above(key) if path in self.origins]
+        return self.origins[known[-1]] if known else self.file
 
 
 def read_layers(path: Path, read: Callable[[Path, Findings], dict[str, Any]]) -> Layers:
@@ -69,13 +68,13 @@ def read_layers(path: Path, read: Callable[[Path, Findings], dict[str, Any]]) ->
         seen.add(realpath(current))
         base = tables.get("base")
         following: Path | None = None
-        if isinstance(base, str) and base:
+        if isinstance(base, str) and base.isprintable() and 0 < len(base) <= BASE_MAX:
             following = current.parent / base
             if realpath(following) in seen or len(seen) >= LAYERS_MAX:
                 findings.add("base", base, "must not lead back to a file that is based on it")
                 following = None
         elif "base" in tables:
-            findings.add("base", base, "must be the name of a file")
+            findings.add("base", base, f"must be the name of a file, at most {BASE_MAX} characters")
         layers.mistakes += [(str(current), finding) for finding in findings.items]
         chain.append((str(current), tables))
         current = following

@@ -25,6 +25,7 @@ from engine.config_keys import ENGINE
 from engine.config_parts import build
 from engine.config_reading import as_table, note_unknown, read_section
 from engine.config_values import join
+from engine.files import is_regular
 from engine.simulation.scenario_keys import Reader
 from engine.simulation.scenario_layers import Layers
 from venues.instruments import base_to_contracts
@@ -91,6 +92,6 @@ def _located(spec: InstrumentSpec, layers: Layers, findings: Findings) -> Instru
     key = join(join("instruments", spec.key), "recording")
     file, mark, column = spec.recording.partition("#")
     path = Path(layers.file_of(key)).parent / file
-    if not path.is_file():
+    if not is_regular(path):
         findings.add(key, spec.recording, f"must be a file; there is none at {path}")
     return msgspec.structs.replace(spec, recording=f"{path}{mark}{column}")

@@ -1,8 +1,9 @@
 """A world small enough to be gone through: two venues with their own truth, and what may come next.
 
 `Coming` says which facts are possible in a situation: acks, refusals, fills told and untold, lost
-answers, ends, reads, timers, a person. It keeps its own ledger, and shares no arithmetic with the
-core. It must not judge what the core does.
+answers, ends, reads, timers, a person, a stranger who trades once and a gap that hides what happens
+in it. It keeps its own ledger, and shares no arithmetic with the core. It must not judge what the
+core does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from machines.messages import (
     FillReported,
     InstrumentTruth,
     LinkOpened,
+    LinkStale,
     OpenOrder,
     OperatorCommanded,
     OrderMissing,
@@ -32,6 +34,7 @@ from machines.messages import (
     PositionDeclared,
     QueryFailed,
     TimerFired,
+    TradeRow,
     TruthFailed,
     TruthRead,
 )
@@ -45,18 +48,23 @@ PERSON = ("halt", "resume", "kill", "withdraw")
 
 
 class World(Struct, frozen=True):
-    """How small the world is: lots and orders per leg, facts in a row, with a person or not."""
+    """How small the world is: lots and orders per leg, facts in a row, and who else is in it.
+
+    `stranger`: somebody else trades once, and one venue's word is missed for a while, once.
+    """
 
     lots: int = 3
     orders: int = 2
     facts: int = 8
     person: bool = False
+    stranger: bool = False
 
 
 class Ticket(Struct, frozen=True):
     """One order as its venue has it. `where` is sent, open, gone (never arrived) or dead.
 
-    `told` is the quantity that the engine was told of, `told_dead` that it was told of the end.
+    `told` is the quantity that the engine was told of, `told_dead` that it was told of the end;
+    `trades` are its fills, each as (quantity after it, its own).
     """
 
     uid: int
@@ -72,6 +80,7 @@ class Ticket(Struct, frozen=True):
     cancel: bool = False
     asked: bool = False
     ended_once: bool = False
+    trades: tuple[tuple[int, int], ...] = ()
 
     @property
     def rest(self) -> int:
@@ -79,9 +88,14 @@ class Ticket(Struct, frozen=True):
 
 
 class Venues(Struct, frozen=True):
-    """The venues' own truth, and what the engine still waits for from them."""
+    """The venues' own truth, and what the engine still waits for from them.
+
+    `foreign` is what strangers changed on each leg, `shown` whether the engine was shown it.
+    """
 
     held: tuple[int, int]
+    foreign: tuple[int, int] = (0, 0)
+    shown: tuple[bool, bool] = (False, False)
     tickets: tuple[Ticket, ...] = ()
     reads: tuple[tuple[str, int, int], ...] = ()
     used: tuple[str, ...] = ()
@@ -146,6 +160,9 @@ class Coming:
         for word in PERSON if self.world.person else ():
             if word not in venues.used and (word != "resume" or "halt" in venues.used):
                 yield self._of_person(venues, word)
+        if self.world.stranger:
+            yield from self._of_stranger(venues)
+            yield from self._of_gap(venues)
 
     def _of_order(
         self, venues: Venues, t: Ticket
@@ -216,6 +233,8 @@ class Coming:
         held[t.leg] += t.side * quantity
         whole = cum >= t.qty
         change: dict[str, Any] = {"cum": cum, "where": "dead" if whole else "open"}
+        if quantity:
+            change |= {"trades": (*t.trades, (cum, quantity))}
         if whole:
             change |= {"end": "FILLED"}
         facts: tuple[Fact, ...] = ()
@@ -242,21 +261,11 @@ class Coming:
 
     def _of_read(self, venues: Venues, read: tuple[str, int, int]) -> Iterator[Move]:
         venue, scope, sent_at = read
-        index = VENUES.index(venue)
-        left = replace(venues, reads=tuple(each for each in venues.reads if each != read))
-        listed = tuple(
-            OpenOrder(t.uid, t.side, t.qty, t.cum, PRICE)
-            for t in venues.tickets
-            if t.leg == index and t.where == "open"
-        )
-        rows = (InstrumentTruth(index, venues.held[index], Decimal(100), listed),)
         now = self.now
-        truth = TruthRead(now, sent_at, now, venue, scope, rows)
-        told = left
-        for t in venues.tickets:
-            if t.leg == index and t.where == "open":
-                told = changed(told, t.uid, told=t.cum)
-        yield f"{venue}: read says {venues.held[index]}", told, (truth,), now
+        left = replace(venues, reads=tuple(each for each in venues.reads if each != read))
+        told, truth = self._read(left, venue, scope, sent_at)
+        held = venues.held[VENUES.index(venue)]
+        yield f"{venue}: read says {held}", told, (truth,), now
         yield (
             f"{venue}: read fails",
             left,
@@ -264,6 +273,29 @@ class Coming:
             now,
         )
         yield f"{venue}: read is never answered", left, (), now
+
+    def _read(
+        self, venues: Venues, venue: str, scope: int, sent_at: int
+    ) -> tuple[Venues, TruthRead]:
+        """What a venue answers, and the venues when the engine has heard it."""
+        index, now = VENUES.index(venue), self.now
+        listed = tuple(
+            OpenOrder(t.uid, t.side, t.qty, t.cum, PRICE)
+            for t in venues.tickets
+            if t.leg == index and t.where == "open"
+        )
+        trades = tuple(
+            TradeRow(t.uid, f"{t.uid}:{cum}", now, t.side, PRICE, quantity, Decimal(0), True)
+            for t in venues.tickets
+            if t.leg == index
+            for cum, quantity in t.trades
+        )
+        rows = (InstrumentTruth(index, venues.held[index], Decimal(100), listed, trades),)
+        told = _shown(venues, index)
+        for t in venues.tickets:
+            if t.leg == index:
+                told = changed(told, t.uid, told=t.cum)
+        return told, TruthRead(now, sent_at, now, venue, scope, rows)
 
     def _of_time(self, venues: Venues) -> Iterator[Move]:
         timers = [each for each in self.core.timers() if self._is_ours(each[0])]
@@ -280,8 +312,57 @@ class Coming:
                 yield label, venues, (TimerFired(at, uid, tag, due),), at
 
     def _is_ours(self, uid: int) -> bool:
-        """Sessions stay trusted here: their timers lead elsewhere."""
-        return type(self.core.machine(uid)).__name__ != "Session"
+        """Where no word is missed sessions stay trusted: their timers lead elsewhere."""
+        return self.world.stranger or type(self.core.machine(uid)).__name__ != "Session"
+
+    def _of_stranger(self, venues: Venues) -> Iterator[Move]:
+        """Somebody else trades, and the stream tells of it."""
+        for index, change in self._strangers(venues):
+            side = 1 if change > 0 else -1
+            fact = FillReported(
+                self.now, self.now, index, 0, "stranger", side, PRICE, abs(change), None,
+                Decimal(0), False, "manual",
+            )  # fmt: skip
+            after = _shown(_traded(venues, index, change), index)
+            yield f"{VENUES[index]}: a stranger trades {change}", after, (fact,), self.now
+
+    def _of_gap(self, venues: Venues) -> Iterator[Move]:
+        """A venue's word is missed for a while: what happens in it is told by reads alone.
+
+        Where a stranger traded in it, the first of these has come: it takes many facts until
+        somebody acts on what they say.
+        """
+        if "gap" in venues.used:
+            return
+        for index, venue in enumerate(VENUES):
+            missed = replace(venues, used=tuple(sorted((*venues.used, "gap"))))
+            stale = LinkStale(self.now, venue, "gap")
+            after = [("", missed)]
+            for number, t in enumerate(venues.tickets):
+                if t.leg == index and t.where == "open":
+                    filled, _ = self._filled(missed, t, 1, told=False)
+                    after.append((f", #{number} fills 1", filled))
+            for label, each in tuple(after):
+                after += [
+                    (f"{label}, a stranger trades {change}", _traded(each, index, change))
+                    for leg, change in self._strangers(each)
+                    if leg == index
+                ]
+            for label, each in after:
+                told, read = self._read(each, venue, -1, self.now)
+                if "stranger" in each.used:
+                    yield f"{venue}: a gap{label}", told, (stale, read), self.now
+                else:
+                    yield f"{venue}: a gap{label}", each, (stale,), self.now
+
+    def _strangers(self, venues: Venues) -> Iterator[tuple[int, int]]:
+        """What a stranger may do, once, as (leg, change): take one or all of it, or add one."""
+        if "stranger" in venues.used:
+            return
+        for index, held in enumerate(venues.held):
+            sign = (held > 0) - (held < 0)
+            for change in sorted({-sign, -held, (1, -1)[index]} - {0}):
+                yield index, change
 
     def _of_person(self, venues: Venues, word: str) -> Move:
         after = replace(venues, used=tuple(sorted((*venues.used, word))))
@@ -292,6 +373,27 @@ class Coming:
         command = {"withdraw": "cancel"}.get(word, word)
         fact = OperatorCommanded(self.now, command, "x" if word == "withdraw" else "")
         return f"person: {word}", after, (fact,), self.now
+
+
+def _traded(venues: Venues, index: int, change: int) -> Venues:
+    """The venues after a stranger's trade, of which the engine was not told."""
+    held, foreign = list(venues.held), list(venues.foreign)
+    held[index] += change
+    foreign[index] += change
+    return replace(
+        venues,
+        held=(held[0], held[1]),
+        foreign=(foreign[0], foreign[1]),
+        used=tuple(sorted((*venues.used, "stranger"))),
+    )
+
+
+def _shown(venues: Venues, index: int) -> Venues:
+    """The venues when the engine was shown what a leg holds."""
+    if not venues.foreign[index]:
+        return venues
+    first, second = venues.shown
+    return replace(venues, shown=(True, second) if index == 0 else (first, True))
 
 
 def changed(venues: Venues, uid: int, **change: Any) -> Venues:

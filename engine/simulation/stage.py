@@ -15,7 +15,8 @@ from engine.simulation.actions import Action
 from engine.simulation.verdict import misses_now
 from machines.messages import CloseRequested, OperatorCommanded
 from machines.types import BUY, SELL, Instrument
-from venues.instruments import base_to_units, to_ticks, to_units
+from venues.instruments import base_to_units, floor_tick, notional_floor, to_ticks, to_units
+from venues.numbers import NumberRefused
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
@@ -52,7 +53,12 @@ class Stage:
         }
 
     def __call__(self, action: Action) -> None:
-        self.perform[type(action)](action)
+        try:
+            self.perform[type(action)](action)
+        except NumberRefused as refused:
+            # The file is checked before; what only the run knows (the unit of an order) is not.
+            name = type(action).__name__.lower()
+            self.unmatched.append((self.world.kernel.now, name, str(refused)))
 
     def _of(self, key: str) -> tuple[Instrument, Any]:
         instrument = self.world.by_key[key]
@@ -208,13 +214,12 @@ class Stage:
 
     def set_rules(self, action: actions.SetRules) -> None:
         instrument, venue = self._of(action.instrument)
-        scale = instrument.unit * instrument.tick
         notional = action.min_notional
         step = None if action.tick is None else to_ticks(action.tick, instrument, "tick")
         venue.script.set_rules(
             instrument.index,
             min_qty=_units(action.min_qty, instrument),
-            min_notional=None if notional is None else -int(-notional // scale),
+            min_notional=None if notional is None else notional_floor(notional, instrument),
             lot=_units(action.lot, instrument),
             tick_step=step,
         )
@@ -229,7 +234,7 @@ class Stage:
 def _mark(action: actions.Book, instrument: Instrument) -> int:
     """The mark in ticks: the file's, else the mid, rounded down; venues mark between ticks."""
     mark = (action.bid + action.ask) / 2 if action.mark is None else action.mark
-    return int(mark // instrument.tick)
+    return floor_tick(mark, instrument, "mark")
 
 
 def _ticks(price: Decimal | None, instrument: Instrument) -> int | None:

@@ -17,6 +17,7 @@ from engine.simulation import actions
 from engine.simulation.crash import CrashPlan
 from engine.simulation.events import Events
 from engine.simulation.kernel import Kernel, settle
+from engine.simulation.mentions import Mentions
 from engine.simulation.outcome import NoteRow, Outcome
 from engine.simulation.process import Process
 from engine.simulation.recorder import Recorder
@@ -64,7 +65,10 @@ class World:
         config = scenario.config
         self.profiles = assembly.profiles(config)
         self.settings = assembly.venue_settings(config, self.profiles)
-        self.instruments = assembly.instruments(config, scenario.quantities)
+        mentioned = Mentions(scenario.timeline)
+        self.instruments = assembly.instruments(
+            config, lambda key: mentioned.quantities(config, key)
+        )
         self.by_key = {each.key: each for each in self.instruments}
         crashes = CrashPlan(self.draws.child("crash"))
         self.process = Process(self.fresh_core, scenario.journal, self.kernel, crashes, self)

@@ -17,21 +17,25 @@ from rich.console import Console
 
 from engine.config import ConfigError, load
 from engine.journal import JournalError, Record
-from engine.journal_errors import BrokenChain, CorruptJournal, SequenceGap
+from engine.journal_errors import BadRecord, CorruptJournal
+from engine.journal_file import intact_until
 from engine.recovery import Paths
 from engine.simulation.scenario import ScenarioError
 from engine.story import page, picture, sequence, timeline
 from engine.story.reasons import reasons
-from engine.story.replay import Replay, intact_until
+from engine.story.replay import Replay
 from engine.story.story import Story
 from engine.story.tape import Tape, TapeError, open_tape
 from engine.story.telling import Subject, only_close, tell
+from engine.texts import put
 from machines.errors import ReplayDiverged
 from machines.table import Out
 
 FORMATS = ("text", "mermaid", "svg", "html")
 #: Where a checkout keeps its scenarios, which the ids of the catalogue name.
 SCENARIOS = Path("tests/scenarios")
+#: How many records the person who steps asks for.
+_COUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _CATALOGUE = re.compile(r"[cpf]\d+[a-z]?", re.IGNORECASE)
 
 
@@ -68,7 +72,7 @@ def why(subject: str, file: Path | None, config: Path, *, everything: bool) -> i
 
     def show(story: Story) -> None:
         console = Console(highlight=False)
-        console.print(story.title, style="bold", soft_wrap=True)
+        console.print(story.title, style="bold", markup=False, soft_wrap=True)
         for text in reasons(story, everything=everything):
             for line in textwrap.wrap(text, max(console.size.width, 40), subsequent_indent="    "):
                 console.print(line, markup=False, soft_wrap=True)
@@ -86,7 +90,7 @@ def _put(text: str, out: Path | None) -> None:
         raise TapeError(
             f"--out {out}: cannot be written: {error.strerror}; name a file in a folder that exists"
         ) from error
-    sys.stdout.write(f"written to {out}\n")
+    put([f"written to {out}"], sys.stdout)
 
 
 class _Recording(Struct):
@@ -134,7 +138,7 @@ def _of_catalogue(text: str) -> Path | None:
     found = sorted(each for each in SCENARIOS.rglob("*.toml") if _is_of(each, text))
     if len(found) > 1:
         others = ", ".join(str(each) for each in found[1:])
-        sys.stderr.write(f"{text} is {found[0]}; there is more of it: {others}\n")
+        put([f"{text} is {found[0]}; there is more of it: {others}"], sys.stderr)
     return found[0] if found else None
 
 
@@ -181,7 +185,7 @@ def _replay(tape: Tape, until: int | None, *, step: bool, hashes: bool) -> int:
     if until is not None and run.seq < until:
         return _refuse(f"--until {until}: the recording ends at record {run.seq}")
     if not hashes:
-        sys.stdout.write("".join(f"{line}\n" for line in run.state_lines()))
+        put(run.state_lines(), sys.stdout)
     starts = f"{run.epochs} process start{'' if run.epochs == 1 else 's'}"
     sys.stdout.write(f"{count} records folded, {starts}; every hash, number and intent agrees\n")
     return 0
@@ -197,7 +201,7 @@ class _Stepper:
 
     def show(self, record: Record, out: Out) -> None:
         """Print a record and, on a terminal, wait: Enter, a number of records, s or q."""
-        sys.stdout.write("".join(f"{line}\n" for line in self.run.step_lines(record, out)))
+        put(self.run.step_lines(record, out), sys.stdout)
         if not self.asks:
             return
         if self.left > 0:
@@ -211,9 +215,9 @@ class _Stepper:
             if not answer or word == "q":
                 raise _Stopped
             if word == "s":
-                sys.stdout.write("".join(f"{line}\n" for line in self.run.state_lines()))
+                put(self.run.state_lines(), sys.stdout)
                 continue
-            self.left = int(word) - 1 if word.isdigit() and int(word) > 0 else 0
+            self.left = int(word) - 1 if _COUNT.fullmatch(word) else 0
             return
 
 
@@ -239,17 +243,19 @@ def _answered(find: Callable[[], _Recording], work: Callable[[_Recording], int])
         return _damaged(error, path)
     except ReplayDiverged as error:
         return _diverged(error, path)
+    except (ArithmeticError, LookupError, ValueError) as error:
+        return _refuse(f"{path}: holds what cannot be told: {error!r}")
 
 
 def _refuse(text: str) -> int:
-    sys.stderr.write(f"{text}\n")
+    put([text], sys.stderr)
     return 2
 
 
 def _damaged(error: JournalError, path: Path) -> int:
     """Say what is wrong with a journal, and up to where it can be relied on."""
-    sys.stderr.write(f"{error}\n")
-    if isinstance(error, BrokenChain | SequenceGap):
+    put([str(error)], sys.stderr)
+    if isinstance(error, BadRecord):
         first = error.record
     elif isinstance(error, CorruptJournal):
         first = intact_until(path) + 1
@@ -260,8 +266,9 @@ def _damaged(error: JournalError, path: Path) -> int:
 
 
 def _diverged(error: ReplayDiverged, path: Path) -> int:
-    sys.stderr.write(
+    text = (
         f"{path}: this version decides otherwise than the one that recorded it; replay it with "
-        f"that version ({error})\n"
+        f"that version ({error})"
     )
+    put([text], sys.stderr)
     return 1

@@ -14,8 +14,9 @@ from engine.story.picture import LEFT, RIGHT, WIDTH, svg
 from engine.story.reasons import explained, raised
 from engine.story.sequence import mermaid
 from engine.story.story import Story
-from engine.story.words import clock, printable
+from engine.story.words import clock
 from engine.summary import describe
+from engine.texts import printable
 from machines.types import NS
 
 

@@ -12,7 +12,8 @@ from engine.diagrams.keys import ConfigKey, by_short, named_in, shown
 from engine.story.asked import held, said
 from engine.story.probe import Asked, Read
 from engine.story.story import Move, Step, Story, rules_of
-from engine.story.words import GATES, MINIMA, clock, printable
+from engine.story.words import GATES, MINIMA, clock
+from engine.texts import printable
 from engine.words import TABLES
 from machines.close_model import Close
 from machines.leg_model import Leg

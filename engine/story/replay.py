@@ -6,18 +6,14 @@ written. The same state comes out as the engine had, so its digest is that of th
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from pathlib import Path
 
 from engine.dispatcher import fold
-from engine.journal import JournalError, Record
-from engine.journal_file import read_only, rows_of
-from engine.journal_rows import decoded
+from engine.journal import Record
 from engine.simulation.outcome import decimal_text
 from engine.story.tape import Tape
-from engine.story.words import Words, clock, price, printable, quantity, rung
+from engine.story.words import Words, clock, price, quantity, rung
+from engine.texts import printable
 from machines.close_model import Close
 from machines.digest import digest
 from machines.messages import Arm
@@ -127,16 +123,3 @@ def _timers(timers: dict[str, int], time: Callable[[int], str]) -> str:
         return ""
     parts = ", ".join(f"{tag} at {time(due)} s" for tag, due in sorted(timers.items()))
     return f"; timers: {parts}"
-
-
-def intact_until(path: Path) -> int:
-    """The last record of a damaged journal that can still be read and is what was written."""
-    last = 0
-    try:
-        with closing(read_only(path, alone=False)) as connection:
-            for record in decoded(rows_of(connection), path):
-                last = record.seq
-    except (JournalError, sqlite3.Error, OSError, UnicodeDecodeError):
-        # Whatever ends the reading of a damaged file, the records before it are what counts.
-        return last
-    return last

@@ -6,7 +6,6 @@ write; a journal that another process is writing to can be read.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.assembly import build_core, instruments, profiles, venue_settings
-from engine.config import Config
+from engine.config import Config, Findings
+from engine.files import open_regular
 from engine.journal import Record, read_journal
 from engine.journal_errors import ReadOnlyJournal
 from engine.journal_file import APPLICATION
-from engine.recovery import SESSION_SUFFIX
-from engine.recovery import Session as SessionFile
+from engine.paths import SESSION_SUFFIX
+from engine.session_file import read_session
 from engine.simulation.scenario import ScenarioError, load_scenario
 from engine.simulation.world import World
+from engine.texts import printable
+from engine.toml_files import read_toml
 from machines.core import Core
 from machines.types import Instrument, PairSettings, SessionSettings, VenueSettings
+from venues.instruments import checked
 
 #: How an SQLite file begins, which a journal is.
 _SQLITE = b"SQLite format 3\x00"
@@ -91,16 +94,13 @@ def of_scenario(path: Path) -> Tape:
 
 def _is_configuration(path: Path) -> bool:
     """Whether a file that is no scenario is the configuration of an engine."""
-    try:
-        return "engine" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    return "engine" in read_toml(path, Findings())
 
 
 def of_journal(path: Path, config: Config | None = None) -> Tape:
     """Read a journal with the session file that stands beside it. Raises TapeError."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(_OWNER.stop)
     except OSError as error:
         raise TapeError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -135,18 +135,18 @@ def _builder(path: Path, config: Config | None) -> Callable[[], Core]:
         return lambda: build_core(config, scaled, settings)
     beside = path.with_name(path.name + SESSION_SUFFIX)
     try:
-        shape = msgspec.json.decode(beside.read_bytes(), type=SessionFile).shape
-        parts = _Shape.of(shape)
-    except FileNotFoundError as error:
-        raise TapeError(
-            f"{beside}: is missing, so it is unknown which instruments the journal belongs to; "
-            "put it back, or name the configuration of that time with --config"
-        ) from error
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+        session = read_session(beside)
+        parts = None if session is None else _Shape.of(session.shape)
+    except (OSError, ValueError, LookupError, msgspec.ValidationError) as error:
         raise TapeError(
             f"{beside}: cannot be read ({error}); put a copy back, or name the configuration of "
             "that time with --config"
         ) from error
+    if parts is None:
+        raise TapeError(
+            f"{beside}: is missing, so it is unknown which instruments the journal belongs to; "
+            "put it back, or name the configuration of that time with --config"
+        )
     return parts.core
 
 
@@ -160,8 +160,26 @@ class _Shape(Struct):
 
     @classmethod
     def of(cls, shape: dict[str, Any]) -> _Shape:
-        """Read the shape; raises msgspec.ValidationError."""
-        return msgspec.convert(shape, cls)
+        """Read the shape; raises msgspec.ValidationError, ValueError and LookupError."""
+        parts = msgspec.convert(shape, cls)
+        for rules in parts.instruments.values():
+            checked(rules)
+        for name in parts.names():
+            if not name.isprintable():
+                raise ValueError(f"a name that cannot be printed: {printable(name)}")
+        for pair in parts.pairs.values():
+            if not all(leg in range(len(parts.instruments)) for leg in pair.legs):
+                raise ValueError(f"{pair.name}: a leg that is no instrument")
+        # What does not fit together is found here and not at the first record.
+        parts.core()
+        return parts
+
+    def names(self) -> Iterator[str]:
+        """Every name that a story may show."""
+        for rules in self.instruments.values():
+            yield from (rules.key, rules.venue, rules.symbol)
+        yield from (venue.name for venue in self.venues.values())
+        yield from (pair.name for pair in self.pairs.values())
 
     def core(self) -> Core:
         """A core without history."""

@@ -17,7 +17,8 @@ from engine.story.moves import moves_of
 from engine.story.probe import Taken, looking
 from engine.story.story import Quote, Step, Story
 from engine.story.tape import Tape, TapeError
-from engine.story.words import Words, printable
+from engine.story.words import Words
+from engine.texts import printable
 from machines.close_model import Close
 from machines.core import Core, owner_of
 from machines.leg_model import Leg

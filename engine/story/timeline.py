@@ -18,8 +18,9 @@ from engine.simulation.outcome import decimal_text
 from engine.story.fills import Fill
 from engine.story.reasons import echoes
 from engine.story.story import Move, Step, Story
-from engine.story.words import GATES, MINIMA, clock, printable
+from engine.story.words import GATES, MINIMA, clock
 from engine.summary import describe
+from engine.texts import printable
 from engine.words import TABLES, why
 from machines.leg_model import ENDED
 from machines.messages import Alarm, Cancel, Place, TruthRead

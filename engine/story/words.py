@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.simulation.outcome import decimal_text
+from engine.texts import printable
 from machines.close_model import Close
 from machines.core import Core
 from machines.holding_model import Holding
@@ -128,19 +129,6 @@ _BY = {"manual": "by hand", "adl": "by auto-deleveraging", "own": "by an order u
 def clock(span: int) -> str:
     """Seconds with three decimals."""
     return f"{span / NS:.3f}"
-
-
-def printable(text: str) -> str:
-    """A text on one line; what would steer a terminal or break a file is shown as its code.
-
-    Venues, people and files give texts of their own, and those are read by terminals and browsers.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else " " if each.isspace() else ascii(each)[1:-1]
-        for each in text
-    )
 
 
 def side(sign: int) -> str:

@@ -5,12 +5,13 @@ open are drawn and the activation is recorded as a decision. This module must no
 the venue does, where the event happens.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from machines.types import NS
-from venues.instruments import exact
+from venues.numbers import COUNT_MAX, RATIO_MAX, TIME_MAX_NS, nanoseconds, quoted, whole
 from venues.sim.draws import Draws
 from venues.sim.selection import ON, Counters, Selector, expand
 
@@ -32,14 +33,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A whole number, drawn uniformly from `low..high` for each activation."""
+    """A whole number of at most `most`, drawn uniformly from `low..high` for each activation."""
 
     low: int
     high: int
+    most: int = COUNT_MAX
 
     def check(self, value: Any) -> str:
         """Return what is wrong with a given value, or nothing."""
-        return _check_whole(value)
+        return _check_whole(value, 0, self.most)
 
     def draw(self, draws: Draws) -> int:
         """Return the value to use where none is given."""
@@ -88,6 +90,10 @@ class Kind:
     count: Range | None = None
 
 
+#: More copies of one message are no fault of a venue, and would take for ever.
+COPIES_MAX = 1000
+
+_RATIO = re.compile(r"([0-9]{1,16})/([0-9]{1,16})", re.ASCII)
 _MODES = Choice(("timeout", "5xx", "reset"))
 
 FAULTS: dict[str, Kind] = {
@@ -99,7 +105,9 @@ FAULTS: dict[str, Kind] = {
         "R", ("cancel",), {"lose": Choice(("request", "response"))}, count=Range(1, 3)
     ),
     "cancel_reject_filled": Kind("R", ("cancel",), {"fill": Ratio("1/1")}),
-    "dup_fill": Kind("S", ("user",), {"copies": Range(1, 3), "delay_ms": Range(0, 60_000)}),
+    "dup_fill": Kind(
+        "S", ("user",), {"copies": Range(1, 3, COPIES_MAX), "delay_ms": Range(0, 60_000)}
+    ),
     "delta_vs_cum": Kind("S", ("user",), {"permute_ms": Range(0, 500)}),
     "stale_read": Kind("R", ("query", "fills", "open_orders"), {"lag_ms": Range(0, 10_000)}),
     "position_read_bad": Kind(
@@ -121,43 +129,42 @@ FILL_FRAMES = frozenset({"dup_fill", "delta_vs_cum"})
 SELECTION = ("kind", "venue", "instrument", "on", "nth", "count", "for_s", "probability")
 
 
-def _check_whole(value: Any) -> str:
+def _check_whole(value: Any, least: int = 0, most: int = COUNT_MAX) -> str:
     try:
-        number = exact(value)
+        whole(value, "value", least, most)
     except ValueError:
-        return "expected a whole number of at least 0"
-    return "" if number == int(number) >= 0 else "expected a whole number of at least 0"
+        return f"expected a whole number of at least {least} and at most {most}"
+    return ""
 
 
 def ratio_of(value: Any) -> tuple[int, int] | None:
     """Return a ratio `a/b` with 0 <= a <= b, b > 0 as integers, or None if it is not one."""
-    if not isinstance(value, str):
+    match = _RATIO.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         return None
-    part, slash, whole = value.partition("/")
-    if not (slash and part.isdecimal() and whole.isdecimal()) or int(whole) == 0:
-        return None
-    return (int(part), int(whole)) if int(part) <= int(whole) else None
+    part, parts = int(match[1]), int(match[2])
+    return (part, parts) if 0 < parts <= RATIO_MAX and part <= parts else None
 
 
 def nth_of(value: Any) -> int | tuple[int, ...] | None:
     """Return the value of a checked `nth` as whole numbers."""
     if isinstance(value, list | tuple):
-        return tuple(int(item) for item in value)
-    return None if value is None else int(value)
+        return tuple(whole(item, "nth") for item in value)
+    return None if value is None else whole(value, "nth")
 
 
 def _check_nth(value: Any) -> str:
     items = value if isinstance(value, list | tuple) else [value]
-    if items and all(not _check_whole(item) and int(item) > 0 for item in items):
+    if items and not any(_check_whole(item, 1) for item in items):
         return ""
-    return "expected a whole number of at least 1, or a list of them"
+    return f"expected a whole number of at least 1 and at most {COUNT_MAX}, or a list of them"
 
 
 def _check_seconds(value: Any) -> str:
     try:
-        return "" if exact(value) > 0 else "expected seconds above 0"
+        return "" if nanoseconds(value, NS, "seconds") > 0 else "expected seconds above 0"
     except ValueError:
-        return "expected seconds above 0"
+        return f"expected seconds above 0, at most {TIME_MAX_NS // NS}"
 
 
 def _check_selection(key: str, value: Any) -> str:
@@ -179,7 +186,7 @@ def check_fault(table: Mapping[str, Any]) -> list[str]:
     name = table.get("kind")
     kind = FAULTS.get(name) if isinstance(name, str) else None
     if kind is None:
-        return [f"fault: kind {name!r} is unknown; allowed: {', '.join(sorted(FAULTS))}"]
+        return [f"fault: kind {quoted(name)} is unknown; allowed: {', '.join(sorted(FAULTS))}"]
     errors = []
     for key, value in table.items():
         if key in SELECTION:
@@ -188,10 +195,10 @@ def check_fault(table: Mapping[str, Any]) -> list[str]:
             problem = kind.parameters[key].check(value)
         else:
             allowed = ", ".join(sorted([*SELECTION, *kind.parameters]))
-            errors.append(f"fault {name}: unknown key {key!r}; allowed: {allowed}")
+            errors.append(f"fault {name}: unknown key {quoted(key)}; allowed: {allowed}")
             continue
         if problem:
-            errors.append(f"fault {name}: {key} = {value!r}: {problem}")
+            errors.append(f"fault {name}: {key} = {quoted(value)}: {problem}")
     return errors
 
 
@@ -236,8 +243,8 @@ class Fault:
             on,
             instrument,
             nth=nth_of(table.get("nth")),
-            count=None if count is None else int(count),
-            until=None if span is None else at + int(exact(span) * NS),
+            count=None if count is None else whole(count, "count"),
+            until=None if span is None else at + nanoseconds(span, NS, "for_s"),
             chance=ratio_of(table.get("probability")),
         )
 
@@ -254,7 +261,7 @@ class Fault:
             if value is None:
                 value = parameter.draw(self.draws)
             elif isinstance(parameter, Range | Code):
-                value = int(value)
+                value = whole(value, name)
             result[name] = value
         return result
 

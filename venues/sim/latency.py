@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from machines.types import MS
-from venues.instruments import exact
+from venues.numbers import exact, nanoseconds, quoted
 from venues.sim.draws import Draws
 
 PATHS = ("request", "response", "stream", "public")
@@ -123,7 +123,9 @@ def _distribution(path: str, value: Mapping[str, Any]) -> Table:
         except ValueError:
             share = -1
         if not 0 <= share <= 1_000_000 or (key != "max" and not key.startswith("p")):
-            raise ValueError(f"latency_ms.{path}: {key!r} is no percentile; use p0 to p99.9, max")
+            raise ValueError(
+                f"latency_ms.{path}: {quoted(key)} is no percentile; use p0 to p99.9, max"
+            )
         points[share] = _nanoseconds(f"{path}.{key}", lag)
     table = tuple(sorted(points.items()))
     if any(low[1] > high[1] for low, high in pairwise(table)):
@@ -132,10 +134,7 @@ def _distribution(path: str, value: Mapping[str, Any]) -> Table:
 
 
 def _nanoseconds(path: str, value: Any) -> int:
-    number = exact(value, f"latency_ms.{path}") * MS
-    if number < 0:
-        raise ValueError(f"latency_ms.{path}: {value} must not be negative")
-    return int(number)
+    return nanoseconds(value, MS, f"latency_ms.{path}")
 
 
 def _path(name: str, value: Any, draws: Draws) -> Path:
@@ -156,13 +155,13 @@ def latency_of(value: Any, venue: str, draws: Draws) -> Latency:
     if isinstance(value, str):
         if value not in RECORDED:
             raise ValueError(
-                f"latency_ms: {value!r} is unknown; allowed: {', '.join(sorted(RECORDED))}"
+                f"latency_ms: {quoted(value)} is unknown; allowed: {', '.join(sorted(RECORDED))}"
             )
         value = dict.fromkeys(PATHS, value)
     if not isinstance(value, Mapping):
         raise ValueError("latency_ms: expected a table or the name of a recorded distribution")
     errors = [
-        f"latency_ms: {key!r} is unknown; allowed: {', '.join(PATHS)}"
+        f"latency_ms: {quoted(key)} is unknown; allowed: {', '.join(PATHS)}"
         for key in value
         if key not in PATHS
     ]

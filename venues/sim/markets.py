@@ -10,6 +10,7 @@ from typing import Protocol
 
 from machines.types import BUY, NS, SELL, Instrument
 from venues.instruments import floor_units
+from venues.numbers import TICKS_MAX, UNITS_MAX
 from venues.port import MARKET, Scheduler
 from venues.sim.draws import Draws
 from venues.sim.venue import SimVenue
@@ -158,15 +159,17 @@ class SyntheticFeed:
         # Twice the mid in ticks, so that odd spreads stay centred.
         twice = 2 * top * level * tick_bottom // (bottom * _ONE * tick_top)
         spread = self._spec.spread_ticks
-        bid = max((twice - spread) // 2, 1)
+        # A walk knows no bound upwards, prices do.
+        bid = min(max((twice - spread) // 2, 1), TICKS_MAX - spread)
+        mark = min(twice // 2, TICKS_MAX)
         size = self._size
-        self._venue.set_book(self._instrument.index, bid, size(), bid + spread, size(), twice // 2)
+        self._venue.set_book(self._instrument.index, bid, size(), bid + spread, size(), mark)
 
     def _size(self) -> int:
         """Draw a displayed size of 1/2 to 3/2 of the mean, in whole lots."""
         lot = self._instrument.lot
         share = self._draws.between(500, 1500)
-        return max(self._depth * share // 1000 // lot * lot, lot)
+        return max(min(self._depth * share // 1000, UNITS_MAX) // lot * lot, lot)
 
     def _trades(self) -> None:
         part, whole = self._rate

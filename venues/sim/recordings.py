@@ -3,15 +3,18 @@
 The columns are `recv_ns, exch_ms, venue, kind, bid, bid_qty, ask, ask_qty, price, qty,
 buyer_maker`, ordered by `recv_ns`; times count from the first row of the file, so that several
 venues of one file stay aligned. This module must not open files or repair data: a row that cannot
-be read is an error with its line, and where the data ends the book stays as it was.
+be read, or holds what no market has, is an error with its line; where the data ends the book stays
+as it was.
 """
 
 import csv
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import NamedTuple
 
 from machines.types import BUY, SELL, Instrument
-from venues.instruments import ceil_tick, exact, floor_tick, floor_units
+from venues.instruments import ceil_tick, floor_tick, floor_units
+from venues.numbers import TIME_MAX_NS, NumberRefused, exact, whole
 from venues.port import MARKET, Scheduler
 from venues.sim.venue import SimVenue
 
@@ -46,24 +49,32 @@ def split_source(recording: str) -> tuple[str, str]:
     return path, venue
 
 
+def _size(row: dict[str, str], name: str) -> Decimal:
+    """Read a price or size of a row, which is never below 0."""
+    number = exact(row[name], name)
+    if number < 0:
+        raise NumberRefused(name, row[name], "at least 0")
+    return number
+
+
 def _top(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTop:
     """Convert a book row; prices finer than the tick move away from the middle."""
     return RecordedTop(
         offset,
-        floor_tick(exact(row["bid"], "bid"), instrument),
-        floor_units(exact(row["bid_qty"], "bid_qty"), instrument),
-        ceil_tick(exact(row["ask"], "ask"), instrument),
-        floor_units(exact(row["ask_qty"], "ask_qty"), instrument),
+        floor_tick(_size(row, "bid"), instrument, "bid"),
+        floor_units(_size(row, "bid_qty"), instrument, "bid_qty"),
+        ceil_tick(_size(row, "ask"), instrument, "ask"),
+        floor_units(_size(row, "ask_qty"), instrument, "ask_qty"),
     )
 
 
 def _trade(row: dict[str, str], offset: int, instrument: Instrument) -> RecordedTrade:
     """Convert a trade row: where the buyer was the maker, the seller was the aggressor."""
     side = SELL if row["buyer_maker"] == "1" else BUY
-    price = exact(row["price"], "price")
+    price = _size(row, "price")
     # A print between ticks reached no tick beyond it.
     ticks = floor_tick(price, instrument) if side == BUY else ceil_tick(price, instrument)
-    qty = floor_units(exact(row["qty"], "qty"), instrument)
+    qty = floor_units(_size(row, "qty"), instrument)
     return RecordedTrade(offset, side, ticks, qty)
 
 
@@ -77,27 +88,36 @@ def read_recording(
     the venue, or has a bad row.
     """
     rows = csv.DictReader(iter(lines))
-    missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-    if missing:
-        raise ValueError(f"{name}: no column {', '.join(missing)}")
-    start: int | None = None
-    wanted = venue
     found = False
-    for row in rows:
-        try:
-            at = int(row["recv_ns"])
-            start = at if start is None else start
-            wanted = wanted or row["venue"]
-            if row["venue"] == wanted:
-                found = True
-                convert = _top if row["kind"] == "bbo" else _trade
-                yield convert(row, at - start, instrument)
-            elif not venue:
-                raise ValueError("several venues; name one as path#venue")
-        except ValueError as error:
-            raise ValueError(f"{name}, line {rows.line_num}: {error}") from None
+    try:
+        missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+        if missing:
+            raise ValueError(f"no column {', '.join(missing)}")
+        for row in _rows(rows, venue, instrument):
+            found = True
+            yield row
+    except (ValueError, csv.Error) as error:
+        where = f", line {rows.line_num}" if rows.line_num > 1 else ""
+        raise ValueError(f"{name}{where}: {error}") from None
     if not found:
         raise ValueError(f"{name}: no row of venue {venue!r}")
+
+
+def _rows(rows: Iterable[dict[str, str]], venue: str, instrument: Instrument) -> Iterator[Recorded]:
+    start: int | None = None
+    latest = 0
+    wanted = venue
+    for row in rows:
+        at = whole(row["recv_ns"], "recv_ns", latest)
+        start, latest = at if start is None else start, at
+        if at - start > TIME_MAX_NS:
+            raise NumberRefused("recv_ns", at, f"at most {TIME_MAX_NS} after the first")
+        wanted = wanted or row["venue"]
+        if row["venue"] == wanted:
+            convert = _top if row["kind"] == "bbo" else _trade
+            yield convert(row, at - start, instrument)
+        elif not venue:
+            raise ValueError("several venues; name one as path#venue")
 
 
 class RecordedFeed:

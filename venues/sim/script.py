@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from machines.messages import FillReported, OrderReported
 from machines.types import TERMINAL
+from venues.numbers import MONEY_MAX, NumberRefused
 from venues.sim.judge import MODES
 from venues.sim.orders import ALIVE, RESTING, ForeignOrder, Origin, SimOrder, SimTrade
 from venues.sim.rules import OUTCOMES, Answer
@@ -335,6 +336,8 @@ class Script:
             held = exchange.account.holdings[instrument].qty
             mark = rules.price(exchange.books[instrument].midpoint())
             amount = -rules.notional(held, mark) * rate
+            if abs(amount) > MONEY_MAX:
+                raise NumberRefused("funding", amount, f"within ±{MONEY_MAX:.0E}")
         key = f"{exchange.instruments[instrument].key}@{self._venue.now}"
         exchange.fund(instrument, amount, key, copies)
 

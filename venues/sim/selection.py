@@ -5,6 +5,8 @@ of the run, so that `nth` means the same whenever a rule is added. This module m
 rule does to the event.
 """
 
+from collections.abc import Sequence
+
 from venues.sim.draws import Draws
 
 #: Requests that a command makes; a truth read makes positions, open_orders and fills, in order.
@@ -85,9 +87,9 @@ class Selector:
         self.left: int | None
         if isinstance(nth, tuple) and len(nth) == 1:
             nth = nth[0]
-        if isinstance(nth, int):
-            nth = tuple(range(nth, nth + max(count or 1, 1)))
-        self.nth = nth
+        self.nth: Sequence[int] | None = (
+            range(nth, nth + max(count or 1, 1)) if isinstance(nth, int) else nth
+        )
         if nth is not None or count == 0:
             self.left = None
         elif count is None:

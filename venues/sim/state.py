@@ -9,7 +9,9 @@ from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from venues.numbers import INT64_MAX
 from venues.sim.account import ZERO
 from venues.sim.exchange import Exchange
 from venues.sim.orders import ALIVE, ForeignOrder, SimOrder, SimTrade
@@ -39,12 +41,16 @@ class VenueState(Struct, array_like=True):
     orders: list[SimOrder]
     trades: list[SimTrade]
     foreign: list[ForeignOrder]
+    #: Sums of price * quantity that have more than 64 bits, as text, by order number.
+    wide: dict[int, str] = {}
 
 
 def export_state(exchange: Exchange) -> bytes:
     """Return the state of an exchange; living orders are always part of it."""
     orders = list(exchange.orders.values())
     ended = [order for order in orders if order.state not in ALIVE][-KEPT_MAX:]
+    kept = [*ended, *(order for order in orders if order.state in ALIVE)]
+    wide = {order.number: str(order.value) for order in kept if order.value > INT64_MAX}
     account = exchange.account
     return msgspec.msgpack.encode(
         VenueState(
@@ -59,9 +65,10 @@ def export_state(exchange: Exchange) -> bytes:
                 HoldingState(index, item.qty, item.entry, item.fees, item.funding)
                 for index, item in account.holdings.items()
             ],
-            [*ended, *(order for order in orders if order.state in ALIVE)],
+            [replace(order, value=0) if order.number in wide else order for order in kept],
             exchange.trades[-KEPT_MAX:],
             list(exchange.foreign.values()),
+            wide,
         )
     )
 
@@ -96,6 +103,7 @@ def import_state(exchange: Exchange, data: bytes) -> list[SimOrder]:
         key=lambda order: (order.at, order.number),
     )
     for order in orders:
+        order.value = int(state.wide.get(order.number, order.value))
         exchange.orders[order.number] = order
         if order.alive and order.state != "PENDING":
             queue = order.queue

@@ -90,14 +90,16 @@ class Tops:
         self._sink.top(*top)
 
     def start_republish(self, every_ns: Mapping[int, int]) -> None:
-        """Send each book again at its interval (default 1 s) from now on.
+        """Send each book again at its interval (default 1 s, 0 is never) from now on.
 
         One that was set by hand to stand (it has an interval) is whole again each time: what it
         shows can be had.
         """
         self._standing = frozenset(every_ns)
         for index in self._books:
-            self._schedule((index, every_ns.get(index, REPUBLISH_NS)))
+            every = every_ns.get(index, REPUBLISH_NS)
+            if every:
+                self._schedule((index, every))
 
     def _schedule(self, argument: tuple[int, int]) -> None:
         self.idle_actions += 1

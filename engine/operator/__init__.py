@@ -1,0 +1,1 @@
+"""What people say to a running engine, on its way from the command line to the core."""
