@@ -290,13 +290,17 @@ def test_a_position_that_the_engine_was_never_told_of_is_shown_by_a_read() -> No
     assert made.told.known[0] == -TEN
 
 
-def test_a_process_that_dies_forgets_what_it_was_told_just_before() -> None:
-    for died_at, known in ((4 * NS + 249 * MS, -TEN), (4 * NS + 250 * MS, -400)):
+def test_a_process_that_dies_forgets_what_it_had_not_written_down() -> None:
+    for is_written, known in ((False, -TEN), (True, -400)):
         made = watch()
         trade(made, 2 * NS, 600)
         tell(made, evidence("message"))
-        made.slept(died_at, died=True)
+        if is_written:
+            made.wrote([])
+        made.slept(4 * NS, died=True)
         assert made.told.known[0] == known
+        tell(made, evidence("message"))
+        assert made.told.known[0] == -400
 
 
 def test_what_somebody_added_is_forgotten_with_the_evidence_of_it() -> None:
@@ -318,6 +322,36 @@ def test_a_trade_that_is_told_later_tells_whose_doing_a_position_was() -> None:
             row = TradeRow(0, f"t{2 * NS}", 2 * NS, BUY, 10_000, 600, Decimal(0), False, kind)
             tell(made, read(at, -400, row))
             assert (made.told.known[0], made.told.ours[0]) == (-400, left)
+
+
+def test_the_venue_takes_first_what_strangers_added() -> None:
+    made = watch()
+    trade(made, NS, -300)
+    tell(made, read(2 * NS, -1300))
+    trade(made, 3 * NS, 100, kind="liquidation")
+    tell(made, fill(3 * NS, 100, kind="liquidation"))
+    assert (made.told.owned(0), made.told.unowned(0)) == (-TEN, 200)
+    trade(made, 4 * NS, 300, kind="liquidation")
+    tell(made, fill(4 * NS, 300, kind="liquidation"))
+    assert (made.told.owned(0), made.told.unowned(0)) == (-900, 0)
+
+
+def test_what_the_venue_took_is_lost_once_however_often_it_is_listed() -> None:
+    made = watch()
+    trade(made, NS, 100, kind="liquidation")
+    tell(made, fill(NS, 100, kind="liquidation"))
+    trade(made, 2 * NS, 500)
+    row = TradeRow(0, f"t{NS}", NS, BUY, 10_000, 100, Decimal(0), False, "liquidation")
+    tell(made, read(3 * NS, -400), read(4 * NS, -400, row))
+    assert made.told.ours[0] == -900
+
+
+def test_a_position_that_strangers_turned_over_loses_nothing_of_ours_to_the_venue() -> None:
+    made = watch()
+    trade(made, NS, 1300)
+    trade(made, 2 * NS, -200, kind="liquidation")
+    tell(made, read(3 * NS, 300), fill(2 * NS, -200, kind="liquidation"))
+    assert made.told.ours[0] == -TEN
 
 
 def test_what_the_venue_took_is_ours_again_with_the_evidence_of_it() -> None:
@@ -367,6 +401,23 @@ def test_what_a_stranger_did_is_looked_at_first_and_so_is_what_no_trade_names() 
         trade(made, 2 * NS, 600, kind=kind)
         tell(made, fact)
         assert objects(made, 2 * NS, 400)
+
+
+def test_an_order_may_follow_at_once_where_strangers_have_changed_nothing_in_all() -> None:
+    made = watch()
+    trade(made, NS, 600)
+    tell(made, read(2 * NS, -400))
+    trade(made, 3 * NS, -600)
+    tell(made, read(4 * NS, -TEN))
+    assert not objects(made, 4 * NS, TEN)
+
+
+def test_an_order_need_not_wait_for_what_was_not_shown() -> None:
+    made = watch()
+    trade(made, NS, 600)
+    tell(made, read(2 * NS, -400))
+    trade(made, 9 * NS, 100)
+    assert not objects(made, 9 * NS, 400)
 
 
 def test_a_process_that_slept_looks_first_when_it_wakes() -> None:
@@ -612,8 +663,7 @@ def flips(made: Watch) -> bool:
 def test_a_position_that_our_own_trade_turns_over_is_a_flip() -> None:
     made = watch()
     trade(made, NS, 1001, order=1)
-    assert flips(made)
-    assert "-1000 became 1" in made.position_flips[0]
+    assert made.violated == ["I7 1 s: b:X: -1000 became 1"]
 
 
 def test_a_position_that_is_not_being_closed_may_turn_over() -> None:
@@ -757,6 +807,14 @@ def test_a_turned_sign_need_not_be_believed_unless_a_trade_explains_it() -> None
         trade(made, 2 * NS, 1300)
         tell(made, fact)
         assert believes_wrongly(made, -TEN) is is_wrong
+
+
+def test_a_side_that_a_read_lied_about_need_not_be_believed_to_be_the_other() -> None:
+    for lie, is_wrong in ((None, True), (300, False)):
+        made = watch(0)
+        trade(made, NS, -300)
+        tell(made, fill(NS, -300), read(2 * NS, lie))
+        assert believes_wrongly(made, 300) is is_wrong
 
 
 def test_our_own_fills_may_be_on_their_way_only_while_a_close_goes_on() -> None:
@@ -922,7 +980,7 @@ def test_a_sleep_of_the_process_is_no_time_to_cancel(
     assert found[0].startswith("I6 4 s")
 
 
-def test_a_death_of_the_process_takes_the_fresh_evidence_with_it(
+def test_a_death_of_the_process_is_no_time_to_cancel_either(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert heard_nobody(monkeypatch, tmp_path, 'engine = "kill"') == []

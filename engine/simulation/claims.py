@@ -64,7 +64,8 @@ class Claims:
         """Whether the engine's belief differs from the truth for no reason that excuses it.
 
         Excused are changes of which no evidence has reached it, own fills that may still be told
-        (none if `all_told`), and a turned sign that no trade explains: it must not believe that.
+        (none if `all_told`), and a turned sign, which it must not believe unless a trade explains
+        it: so where no trade was shown, or a read has lied about the side before.
         """
         if believed == held:
             return False
@@ -74,7 +75,7 @@ class Claims:
             possible |= {each - self.told.untold(index) for each in possible}
         if believed in possible:
             return False
-        unexplained = any(not each.named for each in course.changes)
+        unexplained = any(not each.named for each in course.changes) or index in self.told.deceived
         return not (unexplained and believed * held < 0)
 
     def run_ended(self, index: int, believed: int, held: int, *, all_told: bool) -> None:

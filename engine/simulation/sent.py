@@ -38,11 +38,10 @@ class Sent:
         if unowned:
             text = f"{key}: order beside {unowned} units that a stranger added and nobody adopted"
             self.found.note("I6", text)
-        for change in self.told.courses[index].open_at(self.found.now):
-            # What the venue did and named is known whole; a stranger's doing is to be looked at.
-            known = change.is_venues or self.told.is_adopted(index)
-            if change.shown_at is not None and not known:
-                self.found.note("I6", f"{key}: order just after somebody else's trade was shown")
+        others = self.told.courses[index].open_at(self.found.now)
+        seen = any(each.shown_at is not None for each in others)
+        if seen and self.told.known[index] != self.told.ours[index]:
+            self.found.note("I6", f"{key}: order just after somebody else's trade was shown")
 
     def left(self, command: Command) -> None:
         """A command leaves the engine (I1, I2)."""

@@ -100,6 +100,10 @@ class Course:
                 return [each for each in unshown if each.place <= place]
         return []
 
+    def ever_was(self, qty: int) -> bool:
+        """Whether the venue has ever held just this."""
+        return any(qty == held for _, held in self.steps)
+
     def open_at(self, now: int) -> list[Change]:
         """The changes that need not be heeded yet: not shown, or just now.
 

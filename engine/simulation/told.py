@@ -61,8 +61,12 @@ class Told:
         self.asked_at = [-1 for _ in indices]
         #: The same of the newest read that was whole.
         self.usable_at = [-1 for _ in indices]
+        #: Instruments of which a read has shown what never was so.
+        self.deceived: set[int] = set()
         #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
         self.dead: set[int] = set()
+        #: What was shown since the journal was last written, and what of ours it took.
+        self._unwritten: list[tuple[int, Change, int]] = []
         self._shown: list[int | None] = [None for _ in indices]
         #: Instruments whose position an operator takes from the venue, and when he said so.
         self._adopting: dict[int, int] = {}
@@ -110,10 +114,6 @@ class Told:
         if taker is not None:
             taker(fact)
 
-    def is_adopted(self, index: int) -> bool:
-        """Whether an operator has it taken from the venue, and no order has left since."""
-        return index in self._adopting
-
     def let_go(self, index: int) -> None:
         """A close of it is over: of what is flat, nothing is ours any more."""
         if not self.known[index]:
@@ -134,17 +134,21 @@ class Told:
         """Our own fills that the engine has not been told of."""
         return self.courses[index].own - self.filled[index]
 
-    def lost(self, now: int) -> None:
-        """The process died: what it was shown just now may not have been written down."""
-        for index, course in enumerate(self.courses):
-            for change in course.open_at(now):
-                if change.shown_at is not None:
-                    self._know(index, -change.qty, ours=change.is_venues)
-                    change.shown_at = None
-                    change.named = False
+    def written(self) -> None:
+        """What was told so far is in the journal: a death of the process takes none of it."""
+        self._unwritten.clear()
+
+    def lost(self) -> None:
+        """The process died, and with it what it was shown and had not written down."""
+        for index, change, taken in self._unwritten:
+            self.known[index] -= change.qty
+            self.ours[index] -= taken
+            change.shown_at = None
+            change.named = False
+        self._unwritten.clear()
 
     def paused(self, now: int) -> None:
-        """The process sleeps: it cannot heed what it was shown just now before it wakes."""
+        """No process is awake: what was shown just now cannot be heeded before one is."""
         for course in self.courses:
             for change in course.open_at(now):
                 if change.shown_at is not None:
@@ -180,12 +184,8 @@ class Told:
         change = side[0] * (cum - before)
         self.filled[index] += change
         self.news_at[index] = at
-        self._know(index, change, ours=True)
-
-    def _know(self, index: int, change: int, *, ours: bool) -> None:
         self.known[index] += change
-        if ours:
-            self.ours[index] += change
+        self.ours[index] += change
 
     # ------------------------------------------------------------ what others did
 
@@ -194,7 +194,19 @@ class Told:
         for change in changes:
             change.shown_at = self.news_at[index] = at
             change.named = named
-            self._know(index, change.qty, ours=change.is_venues)
+            self.known[index] += change.qty
+            self._unwritten.append((index, change, self._take(index, change)))
+
+    def _take(self, index: int, change: Change) -> int:
+        """What the venue took is lost for good: of ours no more is left than is held.
+
+        Returns the signed units by which ours changed.
+        """
+        known, ours = self.known[index], self.ours[index]
+        if not change.is_venues or known * ours < 0 or abs(ours) <= abs(known):
+            return 0
+        self.ours[index] = known
+        return known - ours
 
     def _named(self, index: int, trade: str, at: int) -> None:
         """A trade is told that was nobody's order here; a position may have shown it before."""
@@ -205,8 +217,7 @@ class Told:
             self._show(index, (change,), at, named=True)
             return
         change.named = True
-        if change.is_venues:
-            self.ours[index] += change.qty
+        self._take(index, change)
 
     def _truth(self, fact: TruthRead) -> None:
         for row in fact.rows:
@@ -228,6 +239,8 @@ class Told:
             return
         if row.orders_complete and row.trades_complete:
             self.usable_at[index] = fact.sent_at
+        if not self.courses[index].ever_was(row.qty):
+            self.deceived.add(index)
         self._show_held(index, row.qty, fact.taken_at, fact.at)
         word_at = self._adopting.get(index)
         if word_at is not None and fact.sent_at >= word_at and row.qty == before:

@@ -66,6 +66,7 @@ class Watch:
         """What is new on the venues' tapes, and the instruments of orders that outgrew them."""
         self.held.overfilled.update(overfilled)
         for trade in trades:
+            self.found.now = trade.at
             self.held.traded(trade)
 
     def settled(
@@ -98,6 +99,7 @@ class Watch:
     def wrote(self, orders: Iterable[int]) -> None:
         """Intents that are durable now."""
         self.sent.durable.update(orders)
+        self.told.written()
 
     def left(self, now: int, command: Command) -> None:
         """A command leaves the engine."""
@@ -109,9 +111,8 @@ class Watch:
         """No process is awake; with `died` it has forgotten what it had not written down."""
         self.found.now = now
         if died:
-            self.told.lost(now)
-        else:
-            self.told.paused(now)
+            self.told.lost()
+        self.told.paused(now)
         self.held.paused()
 
     # ------------------------------------------------------------ closes and the end
