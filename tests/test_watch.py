@@ -336,6 +336,33 @@ def test_the_venue_takes_first_what_strangers_added() -> None:
     assert (made.told.owned(0), made.told.unowned(0)) == (-900, 0)
 
 
+def test_what_the_venue_left_is_ours_when_strangers_have_changed_nothing_in_all() -> None:
+    made = watch()
+    trade(made, NS, 200)
+    tell(made, read(2 * NS, -800))
+    trade(made, 3 * NS, 800, kind="adl")
+    tell(made, fill(3 * NS, 800, kind="adl"))
+    trade(made, 4 * NS, -200)
+    tell(made, read(5 * NS, -200))
+    assert made.told.owned(0) == -200
+
+
+def test_where_the_venue_took_all_nothing_is_ours() -> None:
+    made = watch(-300)
+    trade(made, NS, -1000)
+    tell(made, read(2 * NS, -1300))
+    trade(made, 3 * NS, 1300, kind="liquidation")
+    tell(made, fill(3 * NS, 1300, kind="liquidation"))
+    assert made.told.ours[0] == 0
+
+
+def test_what_the_venue_itself_added_needs_nobodys_word() -> None:
+    made = watch()
+    trade(made, NS, -100, kind="settlement")
+    tell(made, fill(NS, -100, kind="settlement"))
+    assert made.told.owned(0) == -1100
+
+
 def test_what_the_venue_took_is_lost_once_however_often_it_is_listed() -> None:
     made = watch()
     trade(made, NS, 100, kind="liquidation")

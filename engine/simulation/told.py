@@ -198,15 +198,20 @@ class Told:
             self._unwritten.append((index, change, self._take(index, change)))
 
     def _take(self, index: int, change: Change) -> int:
-        """What the venue took is lost for good: of ours no more is left than is held.
+        """What the venue did by itself lasts; it took of ours no more than it must have taken.
 
         Returns the signed units by which ours changed.
         """
-        known, ours = self.known[index], self.ours[index]
-        if not change.is_venues or known * ours < 0 or abs(ours) <= abs(known):
+        known, ours, qty = self.known[index], self.ours[index], change.qty
+        if not change.is_venues:
             return 0
-        self.ours[index] = known
-        return known - ours
+        if qty * ours > 0:
+            left = ours + qty if (known - qty) * ours > 0 else ours
+        else:
+            # It may have come out of ours, or out of what strangers had added first.
+            left = max(_toward_zero(ours, qty), self.owned(index), key=abs)
+        self.ours[index] = left
+        return left - ours
 
     def _named(self, index: int, trade: str, at: int) -> None:
         """A trade is told that was nobody's order here; a position may have shown it before."""
@@ -281,3 +286,9 @@ class Told:
         if abs(self.instruments[index].base(course.qty)) == qty:
             self._show(index, course.unshown(), at, named=True)
             self.ours[index] = self.known[index]
+
+
+def _toward_zero(qty: int, change: int) -> int:
+    """A position after a change against it, which does not take it beyond zero."""
+    after = qty + change
+    return after if after * qty > 0 else 0
