@@ -229,6 +229,8 @@ def headline(snapshot: Snapshot) -> Text:
     for session in snapshot.sessions:
         text.append(f"  {printable(session.venue)} ", "not bold")
         text.append(session.state, f"not bold {_STYLES.get(session.state, '')}")
+        if session.lane:
+            text.append(f" {session.lane}", "bold red")
     text.append(f"  {snapshot.records} records", "not bold dim")
     if snapshot.halted:
         text.append("  HALTED", "bold red")

@@ -14,6 +14,7 @@ from msgspec import Struct
 from engine.words import sentence
 from machines.close_model import Close
 from machines.core import Core
+from machines.lane import Lane
 from machines.leg_model import Leg
 from machines.messages import Alarm
 from machines.table import Transition
@@ -62,11 +63,12 @@ class CloseView(Struct):
 
 
 class SessionView(Struct):
-    """The link to one venue."""
+    """The link to one venue. `lane` is why it takes no orders of ours; empty where it does."""
 
     venue: str
     state: str
     mode: str
+    lane: str = ""
 
 
 class Snapshot(Struct):
@@ -142,12 +144,17 @@ def take_snapshot(
         halted=core.env.halted,
         stopping=stopping,
         sessions=[
-            SessionView(session.id, session.state, session.mode)
+            SessionView(session.id, session.state, session.mode, _shut(session.lane))
             for session in core.sessions.values()
         ],
         pairs=[view_pair(core, watch, name, now) for name in core.pairs],
         alarms=[f"{each.kind}: {each.text}" for each in watch.alarms.get("", [])],
     )
+
+
+def _shut(lane: Lane) -> str:
+    """Why a venue takes no orders: all of them, or those on an instrument."""
+    return lane.state if lane.state != "open" else "unfit" if lane.barred else ""
 
 
 def view_pair(core: Core, watch: Watch, name: str, now: int) -> CloseView:

@@ -60,6 +60,7 @@ def _adopt(leg: Leg, out: Out) -> None:
     if holding.read_qty != holding.qty or holding.unowned:
         holding.entry = holding.read_entry or holding.entry
     holding.accept(holding.read_qty or 0)
+    holding.declared_at = max(holding.declared_at, holding.read_taken_at)
     out.tell(holding, "adopted")
 
 

@@ -282,7 +282,10 @@ class Evidence:
     def _trade(self, trade: TradeRow, holding: Holding, fact: TruthRead, out: Out) -> None:
         """A trade of a read: of an order of ours, or what the venue says that it did by itself."""
         if trade.origin in EXTERNAL:
-            holding.list(trade)
+            if holding.has_shown(trade):
+                HOLDING.fire(holding, "taken", trade, out)
+            else:
+                holding.list(trade)
             return
         order = self.env.orders.get(trade.order)
         if order is None or (order.trades is not None and trade.trade in order.trades):

@@ -137,7 +137,23 @@ class Holding:
     def accept(self, qty: int) -> None:
         """Take what is held as ours, all of it: declared, or adopted by a person."""
         self.qty = self.owned = qty
+        self.unexplained = 0
         self.settle()
+
+    def absorb(self, units: int) -> int:
+        """How much of a change told late is in `qty` already, because reads had shown it before."""
+        if units * self.unexplained <= 0:
+            return 0
+        part = min(abs(units), abs(self.unexplained))
+        part = part if units > 0 else -part
+        self.unexplained -= part
+        return part
+
+    def has_shown(self, row: TradeRow) -> bool:
+        """Whether what the venue lists now is part of what reads showed without an explanation."""
+        if row.venue_at > self.unexplained_until or row.side * self.unexplained <= 0:
+            return False
+        return self.trades is None or row.trade not in self.trades
 
     def settle(self) -> None:
         """Nothing that was told is outside of `qty` any more."""

@@ -248,7 +248,7 @@ def note_strangers_trade(e: EventData) -> None:
 def book_taken(e: EventData) -> None:
     """The venue took a part by itself: book it with its price, and let the legs act on it."""
     holding, fact, out = e.model, e.args[0], e.args[1]
-    take(holding, fact, fact.at, fact.at, out)
+    take(holding, fact, out.now, out.now, out)
     leg = holding.owner
     if leg is not None:
         leg.close.note_exposure(out)
@@ -264,13 +264,16 @@ def take(
 ) -> None:
     """Book what the venue did by itself, once; a change without a price leaves it unknown.
 
-    `known_at` is when the question that told of it was sent, or when a stream told it.
+    `known_at` is when the question that told of it was sent, or when a stream told it. What reads
+    had shown before anybody explained it changes nothing any more but the leg's account.
     """
     change = _change_of(holding, told)
-    holding.suffer(change)
-    holding.last_fill_at = known_at
-    holding.last_fill_venue_at = max(holding.last_fill_venue_at, told.venue_at)
-    holding.last_fill_side = 1 if change > 0 else -1
+    shown = holding.absorb(change) if told.venue_at <= holding.unexplained_until else 0
+    holding.suffer(change - shown)
+    if change != shown:
+        holding.last_fill_at = known_at
+        holding.last_fill_venue_at = max(holding.last_fill_venue_at, told.venue_at)
+        holding.last_fill_side = 1 if change > 0 else -1
     if not isinstance(told, PositionMoved):
         holding.remember(told.trade)
         holding.listed.pop(told.trade, None)

@@ -109,15 +109,10 @@ def _believed_already(order: Order, grown: int, venue_at: int) -> int:
     It is, where the fill or the death of its order was before the view that was believed.
     """
     holding = order.holding
-    left = holding.unexplained * order.side
-    if left <= 0:
-        return 0
     until = holding.unexplained_until
     if venue_at > until and not 0 < order.died_at <= until:
         return 0
-    part = min(grown, left)
-    holding.unexplained -= part * order.side
-    return part
+    return abs(holding.absorb(order.side * grown))
 
 
 def book_settled(e: EventData) -> None:

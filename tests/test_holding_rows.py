@@ -14,7 +14,7 @@ import pytest
 from machines.close_model import Close
 from machines.digest import describe
 from machines.holding_model import Holding
-from machines.messages import Alarm, FillReported, PositionMoved, TradeRow
+from machines.messages import Alarm, FillReported, OperatorCommanded, PositionMoved, TradeRow
 from machines.table import Out
 from machines.types import BUY, NS, SELL
 from tests.rows import TEN, Bench, kinds, told
@@ -498,3 +498,74 @@ def test_a_fill_of_ours_that_a_read_had_shown_is_not_counted_again() -> None:
     )
     bench.step(newer)
     assert (order.cum, holding.qty) == (500, -500)
+
+
+def believed_without_a_reason(bench: Bench, qty: int, *, closing: bool = True) -> Holding:
+    """A position of which two reads showed this, and nothing explained it."""
+    if closing:
+        bench.leg("waiting")
+    bench.tick(20)
+    for _ in range(2):
+        bench.tick()
+        bench.read("b", qty, believed=False)
+    holding = bench.core.holdings[1]
+    assert (holding.qty, holding.unexplained) == (qty, qty + TEN)
+    return holding
+
+
+@pytest.mark.parametrize("path", ["list", "stream"])
+def test_a_liquidation_that_is_told_after_reads_had_shown_it_is_not_taken_twice(path: str) -> None:
+    bench = Bench()
+    holding = believed_without_a_reason(bench, -700)
+    row = TradeRow(
+        0, "l-1", bench.now - 5 * NS, BUY, 9_500, 300, Decimal("0.30"), False, "liquidation"
+    )
+    out = Out([])
+    for _ in range(3):
+        bench.tick(20)
+        if path == "list":
+            out.commands += bench.read("b", trades=(row,)).commands
+        else:
+            fact = FillReported(
+                bench.now, row.venue_at, 1, 0, "l-1", BUY, 9_500, 300, None, row.fee, False,
+                "liquidation",
+            )  # fmt: skip
+            out.commands += bench.step(fact).commands
+            bench.read("b")
+    leg = holding.owner
+    assert leg is not None
+    assert (holding.state, holding.qty, holding.owned) == ("settled", -700, -700)
+    assert said(out) == [("leg_liquidated", "b:X")]
+    assert (leg.taken_units, leg.taken_value, leg.liquidated) == (300, 300 * 9_500, True)
+
+
+def test_what_the_venue_took_after_the_reads_is_taken_from_what_is_left() -> None:
+    bench = Bench()
+    holding = believed_without_a_reason(bench, -700, closing=False)
+    row = TradeRow(0, "l-2", bench.now + NS, BUY, 9_500, 200, Decimal(0), False, "liquidation")
+    for _ in range(3):
+        bench.tick(20)
+        bench.read("b", -500, believed=False, trades=(row,))
+    assert (holding.qty, holding.owned, holding.unexplained) == (-500, -500, 300)
+
+
+def test_the_venues_deeds_before_an_adoption_are_in_what_was_adopted() -> None:
+    bench = Bench()
+    holding = position(bench, "unread")
+    close = close_of(holding)
+    close.state = "frozen"
+    for leg in close.legs:
+        leg.state, leg.order = "idle", None
+        leg.orders.clear()
+        leg.holding.orders.clear()
+    bench.tick(20)
+    bench.step(OperatorCommanded(bench.now, "adopt", target="x"))
+    for _ in range(2):
+        bench.tick()
+        bench.read("a")
+        bench.read("b", -700, believed=False)
+    assert (holding.state, holding.qty, holding.owned) == ("settled", -700, -700)
+    row = TradeRow(0, "l-3", bench.now - 9 * NS, BUY, 9_500, 300, Decimal(0), False, "adl")
+    bench.tick(20)
+    out = bench.read("b", trades=(row,))
+    assert (holding.state, holding.qty, said(out)) == ("settled", -700, [])

@@ -48,6 +48,7 @@ from machines.messages import (
 from machines.table import Transition
 from machines.types import NS, VenueSettings
 from tests.live_engine import LIMIT_S, LiveEngine, config_text, read_until
+from tests.rows import Bench
 from venues.sim.state import VenueState
 
 
@@ -538,3 +539,21 @@ def test_the_table_fits_the_terminal(tmp_path: Path, width: int) -> None:
     shown = Text.from_ansi(cast(io.StringIO, console.file).getvalue()).plain
     assert "stuck eth: open: one:ETH 0.5" in shown
     assert "a sentence" in shown
+
+
+@pytest.mark.parametrize("state", ["open", "shut", "banned", "unready", "barred"])
+@pytest.mark.parametrize("barred", [False, True])
+def test_a_venue_that_takes_no_orders_is_shown_as_such(state: str, *, barred: bool) -> None:
+    bench = Bench()
+    lane = bench.core.lanes["b"]
+    lane.state = state
+    lane.barred = {1: "UNSUPPORTED"} if barred else {}
+    picture = take_snapshot(
+        bench.core, Watch(bench.core), bench.now, started=0, records=1, stopping=False
+    )
+    console = Console(width=120, file=io.StringIO())
+    console.print(status_parts(picture, 120)[0])
+    shown = cast(io.StringIO, console.file).getvalue()
+    words = {"open": "unfit " if barred else ""}.get(state, f"{state} ")
+    assert f"b live {words} " in shown
+    assert "a live  " in shown
