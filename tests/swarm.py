@@ -120,6 +120,8 @@ HEEDLESS = tuple(
 EVERY_REASON = tuple(sorted(REASON_URGENCY))
 #: Words for which a venue may refuse; the others are the engine's own.
 REFUSALS = tuple(sorted(END_REASONS - {"ABSENT", "NOT_SENT"}))
+#: Of these each waits for a person, or twice as long as the one before.
+LASTING = ("AUTH", "BANNED", "MALFORMED", "PERMISSION", "UNSUPPORTED")
 MODES = ("post_only", "cancel_only", "maintenance", "halted", "online")
 TROUBLE_ENDS_S = 45
 
@@ -138,6 +140,10 @@ def troubled_text(seed: int) -> str:
     for at_s in (TROUBLE_ENDS_S + 15, TROUBLE_ENDS_S + 45, TROUBLE_ENDS_S + 75):
         timeline += [(at_s, 'engine = "restart"'), (at_s + 1, _word("resume"))]
         timeline += [(at_s + 2, 'close = { pair = "x", reason = "MANUAL" }')]
+    # A venue that refused a key or a request is resumed by name; that may be refused again.
+    for at_s in range(TROUBLE_ENDS_S + 16, TROUBLE_ENDS_S + 166, 30):
+        resumed = (f'operator = {{ command = "resume", venue = "{key}" }}' for key in "ab")
+        timeline += [(at_s, what) for what in resumed]
     entries = "\n".join(f"  {{ at_s = {at_s}, {action} }}," for at_s, action in timeline)
     names = ", ".join(f'"{"ab"[number]}:X"' for number in range(legs))
     parts = [
@@ -150,7 +156,7 @@ def troubled_text(seed: int) -> str:
         *(_troubled_leg(draws, "ab"[number], (1, -1)[number]) for number in range(2)),
         f"[pairs.x]\nlegs = [{names}]",
     ]
-    if any(_may_turn_over(key, entries, parts) for key in "ab"):
+    if any(_may_freeze(key, entries, parts) for key in "ab"):
         parts.append('[expect]\ncloses.x.state = ["reconciled", "frozen"]')
         parts.append('never = ["alarm:machine_error"]\n')
     else:
@@ -159,10 +165,17 @@ def troubled_text(seed: int) -> str:
     return "\n".join(parts)
 
 
-def _may_turn_over(key: str, entries: str, parts: list[str]) -> bool:
-    """Whether an order that meets what the venue took may open the other side: a person decides."""
+def _may_freeze(key: str, entries: str, parts: list[str]) -> bool:
+    """Whether a person must decide about what the venue took.
+
+    So it is where an order that meets it may open the other side, and after a settlement in a gap,
+    which no venue lists among the trades.
+    """
+    taken = [
+        line for line in entries.splitlines() if f'external = {{ instrument = "{key}:X' in line
+    ]
     heedless = any(f'[venues.{key}]\nprofile = "{name}"' in "\n".join(parts) for name in HEEDLESS)
-    return heedless and f'external = {{ instrument = "{key}:X"' in entries
+    return bool(taken) and (heedless or any("settlement" in line for line in taken))
 
 
 def _troubled_leg(draws: Draws, venue: str, side: int) -> str:
@@ -237,7 +250,10 @@ def _incomplete(draws: Draws, venue: str, at_s: int) -> Entries:
 
 def _refusal(draws: Draws, venue: str, at_s: int) -> Entries:
     outcome = draws.pick(('"reject"', '"reject"', '"timeout"', '"rest"', '"end"'))
-    fate = f'outcome = {outcome}, reason = "{draws.pick(REFUSALS)}", count = {draws.between(1, 4)}'
+    reason, count = draws.pick(REFUSALS), draws.between(1, 4)
+    if reason in LASTING:
+        count = 1
+    fate = f'outcome = {outcome}, reason = "{reason}", count = {count}'
     return [(at_s, f'answer = {{ venue = "{venue}", on = "create", {fate} }}')]
 
 

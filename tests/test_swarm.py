@@ -6,6 +6,7 @@ Set UNWIND_SEEDS=FIRST:LAST to run other seeds; a failing seed prints the scenar
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from engine.simulation.scenario import load_scenario
 from engine.simulation.world import run
 from tests.swarm import scenario_text, troubled_text
+from tests.wider_swarm import wider_text
 
 FIRST, LAST = (int(part) for part in os.environ.get("UNWIND_SEEDS", "0:160").split(":"))
 BATCH = 40
@@ -37,13 +39,14 @@ def test_no_seed_breaks_an_invariant_or_stays_open(first: int, tmp_path: Path) -
 
 
 @pytest.mark.slow  # forty simulated closes each
+@pytest.mark.parametrize("draw", [troubled_text, wider_text])
 @pytest.mark.parametrize("first", range(FIRST, LAST, BATCH))
 def test_no_trouble_keeps_a_close_from_its_end_or_makes_it_endless(
-    first: int, tmp_path: Path
+    draw: Callable[[int], str], first: int, tmp_path: Path
 ) -> None:
     file = tmp_path / "seed.toml"
     for seed in range(first, min(first + BATCH, LAST)):
-        text = troubled_text(seed)
+        text = draw(seed)
         file.write_text(text, encoding="utf-8")
         outcome = run(load_scenario(file)).outcome
         assert outcome.ok, f"seed {seed}: {outcome.failed}\n{text}"

@@ -24,7 +24,7 @@ class Searched(World):
         orders = [order for venue in self.venues.values() for order in venue.orders]
         assert self.truth.live_orders() == Counter(o.instrument for o in orders if o.alive)
         overfilled = {o.instrument for o in orders if o.cum > o.qty}
-        assert self.watch.overfilled == overfilled
+        assert self.watch.held.overfilled == overfilled
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
@@ -71,4 +71,4 @@ def test_an_order_that_a_script_revives_counts_as_live_and_overfilled(tmp_path: 
     world = Counted(load_scenario(file))
     world.run()
     assert world.live == {4 * NS: 0, 5 * NS: 1}
-    assert world.by_key["a:X"].index in world.watch.overfilled
+    assert world.by_key["a:X"].index in world.watch.held.overfilled

@@ -185,7 +185,6 @@ class Stage:
 
     def external(self, action: actions.External) -> None:
         instrument, venue = self._of(action.instrument)
-        self.world.watch.strange[instrument.index] = self.world.kernel.now
         venue.script.external(
             instrument.index,
             base_to_units(action.qty, instrument),

@@ -17,7 +17,7 @@ from engine.journal import Record, SyncJournal
 from engine.journal_memory import MemoryJournal
 from machines.messages import Place
 from machines.types import TERMINAL
-from venues.sim.orders import SimOrder
+from venues.sim.orders import SimOrder, SimTrade
 from venues.sim.venue import SimVenue
 
 
@@ -64,17 +64,28 @@ class Truth:
             )
         return alive
 
-    def overfilled(self) -> list[int]:
-        """Instruments of orders whose trades since the last call made them larger than sent."""
-        found: list[int] = []
+    def open_orders(self) -> list[SimOrder]:
+        """The orders that could fill when they were counted last."""
+        return [order for seen in self._seen for order in seen.open]
+
+    def tape(self) -> tuple[list[SimTrade], list[int]]:
+        """All trades since the last call, and the instruments of orders they made larger than sent.
+
+        Of one venue they come in the order in which they happened.
+        """
+        told: list[SimTrade] = []
+        overfilled: list[int] = []
         for seen in self._seen:
             trades = seen.venue.trades
+            if len(trades) == seen.trades:
+                continue
             for trade in trades[seen.trades :]:
+                told.append(trade)
                 order = seen.venue.exchange.orders.get(trade.order)
                 if order is not None and order.cum > order.qty:
-                    found.append(order.instrument)
+                    overfilled.append(order.instrument)
             seen.trades = len(trades)
-        return found
+        return told, overfilled
 
     def start_over(self) -> None:
         """Go through all orders again: a script may have brought a dead one back to life."""

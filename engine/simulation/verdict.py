@@ -5,13 +5,14 @@ It must not change the run: it reads the world, and notes in the watch what it f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.simulation.expect_keys import Expect
 from engine.simulation.expectations import check
 from engine.simulation.outcome import Outcome, seconds_text
 from machines.core import Core
 from machines.digest import digest
+from venues.port import ARRIVE, DELIVER
 
 if TYPE_CHECKING:
     from engine.simulation.world import World
@@ -55,18 +56,33 @@ def judge(world: World) -> Outcome:
 
 
 def _compare(world: World, live: Core) -> None:
-    """Hold the living state against the journal and, if all is quiet, against the venues."""
+    """Hold the living state against the journal and, where all is quiet, against the venues."""
     watch = world.watch
     watch.checked += 1
     if digest(world.process.replayed()) != digest(live):
         watch.violated.append("I12 the folded journal differs from the live state")
-    if world.process.unfinished():
+    if any(_is_news(*action[1:]) for action in world.kernel.heap):
         return
-    positions = world.scenario.config.positions
-    watch.external |= {world.by_key[key].index for key in positions if positions[key].foreign}
-    watch.ended(
-        {each.instrument.index: each.qty for each in live.holdings}, world.truth.positions()
-    )
+    believed = {
+        each.instrument.index: each.qty
+        for each in live.holdings
+        if world.venues[each.venue.name].link.up
+    }
+    watch.over(believed, world.truth.positions(), all_told=not world.process.unfinished())
+
+
+def asks(world: World) -> bool:
+    """Whether a belief is wrong, and the engine may still be asking about it."""
+    dispatcher = world.process.dispatcher
+    if dispatcher is None:
+        return False
+    believed = {each.instrument.index: each.qty for each in dispatcher.core.holdings}
+    return world.watch.asks(believed, world.truth.positions(), all_told=True)
+
+
+def _is_news(lane: int, _count: int, _action: Any, argument: Any) -> bool:
+    """Whether an action of the kernel is a message on its way: a command or a fact, not a book."""
+    return lane == ARRIVE or (lane == DELIVER and not isinstance(argument, tuple))
 
 
 def unmatched(world: World) -> list[str]:

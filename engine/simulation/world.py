@@ -24,7 +24,7 @@ from engine.simulation.recorder import Recorder
 from engine.simulation.scenario import Scenario
 from engine.simulation.stage import Stage
 from engine.simulation.truth import Truth, Written
-from engine.simulation.verdict import judge
+from engine.simulation.verdict import asks, judge
 from engine.simulation.watch import Watch
 from engine.taken import Taken
 from machines.core import Core
@@ -37,7 +37,7 @@ from machines.messages import (
     Place,
     PositionDeclared,
 )
-from machines.table import Out
+from machines.table import Out, Transition
 from machines.types import NS, Instrument
 from venues.instruments import base_to_units
 from venues.port import HOUSEKEEP, MARKET
@@ -50,6 +50,7 @@ from venues.sim.venue import SimVenue
 #: Virtual time begins here, so that boot has room before time 0.
 BASE_NS = 1_000 * NS
 BOOT_MAX_NS = 60 * NS
+END = "reconciled"
 
 
 class World:
@@ -79,7 +80,8 @@ class World:
             pair.name: tuple(self.by_key[leg].index for leg in pair.legs)
             for pair in config.pairs.values()
         }
-        self.watch = Watch(self.instruments, legs)
+        settings = {each.index: self.settings[each.venue] for each in self.instruments}
+        self.watch = Watch(self.instruments, legs, settings)
         self.outcome = Outcome(scenario.file, scenario.name, scenario.seed)
         self.recorder = Recorder(self.outcome, self.instruments)
         self.stage = Stage(self)
@@ -168,7 +170,8 @@ class World:
             if due is None or due > limit:
                 break
             self.kernel.now = due
-        self.origin = self.watch.origin = self.recorder.origin = self.kernel.now
+        self.origin = self.recorder.origin = self.kernel.now
+        self.watch.begin(self.origin)
         self.recorder.begin()
         for venue in self.venues.values():
             venue.republish()
@@ -183,10 +186,10 @@ class World:
     def _declare(self) -> None:
         """Tell the first process what it holds, as far as it is to know of it."""
         for key, position in self.scenario.config.positions.items():
+            instrument = self.by_key[key]
+            qty = base_to_units(position.qty, instrument)
+            self.watch.declare(instrument.index, 0 if position.foreign else qty, qty)
             if not position.foreign:
-                instrument = self.by_key[key]
-                qty = base_to_units(position.qty, instrument)
-                self.watch.declare(instrument.index, qty)
                 self.process.fact(
                     PositionDeclared(self.kernel.now, instrument.index, qty, position.entry)
                 )
@@ -214,13 +217,13 @@ class World:
     def settle(self) -> None:
         """Do everything that is to be done at this instant, then look at the venues' books."""
         settle(self.kernel, self.process)
-        truth = self.truth
-        self.watch.settled(
-            self.kernel.now,
-            truth.positions(),
-            truth.live_orders(self.watch.told_dead),
-            truth.overfilled(),
-        )
+        truth, watch, now = self.truth, self.watch, self.kernel.now
+        watch.traded(*truth.tape())
+        if self.process.dispatcher is None:
+            watch.slept(now, died=self.process.frozen is None)
+        alive = truth.live_orders(watch.told.dead)
+        orders = truth.open_orders() if watch.told.shared else ()
+        watch.settled(now, truth.positions(), alive, orders)
 
     def _next_time(self) -> int | None:
         times = (self.kernel.next_time(), self.process.next_timer())
@@ -229,38 +232,39 @@ class World:
 
     def _finished(self) -> bool:
         idle = sum(each.idle_actions for each in (*self.venues.values(), *self.feeds))
-        return len(self.kernel.heap) <= idle and not self.process.unfinished()
+        return len(self.kernel.heap) <= idle and not self.process.unfinished() and not asks(self)
 
     # ------------------------------------------------------------ what the process does
 
     def stepped(self, fact: Fact, out: Out) -> None:
         """One step ran: count the rows, record it, tell the checkers."""
-        self.watch.now = self.kernel.now
-        self.watch.told(fact)
         if isinstance(fact, CloseRequested) and fact.pair in self.watch.pairs:
-            self.watch.closing(fact.pair, self.truth.positions())
+            self.watch.closing(fact.pair)
+        self.watch.traded(*self.truth.tape())
+        self.watch.step(self.kernel.now, fact, out.commands)
         trace = out.trace or []
         self.recorder.stepped(fact, trace)
         self.taken.take(trace)
         for each in trace:
-            if each.machine == "close" and each.dest == "reconciled" != each.source:
-                self._claimed(each.id, written_off=each.trigger == "write_off")
+            if each.machine == "close" and each.source == END != each.dest:
+                self.watch.closing(each.id)
+            elif each.machine == "close" and each.dest == END != each.source:
+                self._ended(each)
             self.events.moved(each)
 
-    def _claimed(self, name: str, *, written_off: bool) -> None:
+    def _ended(self, moved: Transition) -> None:
+        name = moved.id
         assert self.process.dispatcher is not None
         close = self.process.dispatcher.core.closes[name]
-        pair = self.watch.pairs[name]
-        if close.outcome != "withdrawn" and not written_off:
-            self.watch.claimed(
+        if close.outcome != "withdrawn" and moved.trigger != "write_off":
+            self.watch.ended(
                 name,
                 {leg.instrument.index: leg.rest for leg in close.legs},
-                {leg.instrument.index: leg.rest for leg in close.legs},
                 {leg.instrument.index: leg.holding.qty - leg.rest for leg in close.legs},
-                self.truth.live_orders(self.watch.told_dead),
+                self.truth.live_orders(self.watch.told.dead),
                 self.truth.positions(),
             )
-        pair.closing = False
+        self.watch.closed(name)
 
     def alarmed(self, alarm: Alarm) -> None:
         """An alarm is durable."""
@@ -268,8 +272,7 @@ class World:
 
     def sent(self, command: Command) -> None:
         """A command leaves the engine."""
-        self.watch.now = self.kernel.now
-        self.watch.sent(command)
+        self.watch.left(self.kernel.now, command)
         assert self.process.dispatcher is not None
         self.recorder.sent(command, self.kernel.now, self.process.dispatcher.core)
         if isinstance(command, (Place, Cancel)):
