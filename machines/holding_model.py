@@ -43,7 +43,8 @@ class Holding:
         "last_fill_at", "last_fill_side", "last_fill_venue_at", "latest", "listed", "order_count",
         "orders", "owned", "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal",
         "read_ok", "read_qty", "read_sent_at", "read_taken_at", "session", "state", "timers",
-        "told_qty", "trades", "uid", "unexplained", "unexplained_until", "venue",
+        "told_qty", "trades", "uid", "unexplained", "unexplained_at",
+        "unexplained_until", "venue",
     )  # fmt: skip
 
     def __init__(
@@ -93,9 +94,10 @@ class Holding:
         self.announced_at = 0
         #: What the venue did by itself, as reads list it and no stream has told, by trade id.
         self.listed: dict[str, TradeRow] = {}
-        #: What reads made us believe without a trade that explains it, and the venue's time of
-        #: that view: a fill of ours from before it, told later, is in `qty` already.
+        #: What reads made us believe without a trade that explains it, when, and the venue's time
+        #: of that view: a fill of ours from before it, told later, is in `qty` already.
         self.unexplained = 0
+        self.unexplained_at = 0
         self.unexplained_until = 0
         #: When reads last changed what is believed, and since when it is in question.
         self.believed_at = 0

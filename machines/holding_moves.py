@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from machines.holding_model import verdict_of
 from machines.messages import Alarm, Arm, FillReported, PositionMoved, ReadTruth, TradeRow
-from machines.policy.reconciling import Verdict, look_again_after
+from machines.policy.reconciling import SUSPECT_NS, Verdict, look_again_after
 from machines.table import Out
 
 if TYPE_CHECKING:
@@ -77,6 +77,21 @@ def more_is_held(e: EventData) -> bool:
     holding: Holding = e.model
     shown = holding.read_qty or 0
     return abs(shown) > abs(holding.qty + holding.listed_units)
+
+
+def order_exceeds_what_is_shown(e: EventData) -> bool:
+    """The read contradicts us, and orders of ours may close more than it shows."""
+    holding: Holding = e.model
+    if not holding.orders or _says(e) in ("void", "adds_up", "may_lag"):
+        return False
+    shown = holding.read_qty or 0
+    open_qty = sum(order.side * order.open_qty for order in holding.orders)
+    return abs(open_qty) > abs(shown) or open_qty * shown > 0
+
+
+def round_contradicts(e: EventData) -> bool:
+    """The first read after a gap shows another position than we believe to hold."""
+    return _says(e) == "differs"
 
 
 def own_order_may_explain(e: EventData) -> bool:
@@ -148,6 +163,14 @@ def read_now(e: EventData) -> None:
     out.commands.append(ReadTruth(out.now, holding.venue.name, holding.instrument.index))
 
 
+def suspect_soon(e: EventData) -> None:
+    """End our orders there in a moment, unless it was settled by then: one read may be wrong."""
+    holding, out = e.model, e.args[1]
+    if holding.orders and "suspect" not in holding.timers:
+        holding.timers["suspect"] = due = out.now + SUSPECT_NS
+        out.commands.append(Arm(holding.uid, "suspect", due))
+
+
 def end_own_orders(e: EventData) -> None:
     """Our orders there have to end before the next round: what they did is part of the answer."""
     holding, out = e.model, e.args[1]
@@ -184,6 +207,7 @@ def believe(e: EventData) -> None:
     holding.believed_at = out.now
     if shown != before:
         holding.unexplained = shown - before - holding.announced
+        holding.unexplained_at = out.now
         holding.unexplained_until = holding.read_taken_at
         if not before:
             holding.entry = holding.read_entry

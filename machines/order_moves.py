@@ -110,6 +110,8 @@ def _believed_already(order: Order, grown: int, venue_at: int) -> int:
     """
     holding = order.holding
     until = holding.unexplained_until
+    if order.placed_at >= holding.unexplained_at:
+        return 0
     if venue_at > until and not 0 < order.died_at <= until:
         return 0
     return abs(holding.absorb(order.side * grown))

@@ -569,3 +569,75 @@ def test_the_venues_deeds_before_an_adoption_are_in_what_was_adopted() -> None:
     bench.tick(20)
     out = bench.read("b", trades=(row,))
     assert (holding.state, holding.qty, said(out)) == ("settled", -700, [])
+
+
+# ---------------------------------------------------------------- an order larger than what is left
+
+
+def with_order(bench: Bench, state: str, qty: int = TEN) -> Holding:
+    holding = position(bench, state)
+    assert holding.owner is not None
+    bench.order(holding.owner, "live", qty)
+    return holding
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("qty", [-300, -1300, 0, 300])
+def test_an_order_does_not_stay_for_long_where_a_gap_hid_something(
+    qty: int, *, trusted: bool
+) -> None:
+    bench = Bench()
+    holding = with_order(bench, "unread")
+    if not trusted:
+        bench.core.sessions["b"].state = "recovering"
+    shown(bench, holding, qty, rounds=1)
+    out = read(bench, holding)
+    assert holding.timers["suspect"] == bench.now + NS // 5
+    assert ("b:X", "order_suspected") not in told(out), "one read may be wrong"
+    del holding.timers["suspect"]
+    assert told(bench.fire(holding, "suspect")) == [("b:X", "order_suspected")]
+
+
+@pytest.mark.parametrize(("qty", "ends"), [(-300, True), (0, True), (300, True), (-1300, False)])
+def test_without_a_gap_only_an_order_that_may_be_too_large_ends(qty: int, *, ends: bool) -> None:
+    bench = Bench()
+    holding = with_order(bench, "settled")
+    shown(bench, holding, qty, rounds=1)
+    read(bench, holding)
+    assert ("suspect" in holding.timers) == ends
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_a_read_that_adds_up_lifts_the_suspicion(state: str) -> None:
+    bench = Bench()
+    holding = with_order(bench, state)
+    holding.timers["suspect"] = bench.now + NS
+    shown(bench, holding, -TEN, rounds=1)
+    read(bench, holding)
+    assert holding.timers == {}
+
+
+def test_where_no_order_of_ours_rests_nothing_is_suspected() -> None:
+    bench = Bench()
+    holding = position(bench, "unread")
+    shown(bench, holding, -300, rounds=1)
+    read(bench, holding)
+    assert "suspect" not in holding.timers
+
+
+def test_a_fill_of_an_order_that_was_sized_by_what_reads_showed_counts_whole() -> None:
+    bench = Bench()
+    leg = bench.leg("aggressive_limit", rung=1, order="live")
+    assert leg.order is not None
+    leg.order.state = "cancelled"
+    leg.holding.orders.clear()
+    bench.tick(20)
+    for _ in range(2):
+        bench.tick()
+        bench.read("b", -600, believed=False)
+    order = bench.order(leg, "live", 600)
+    fact = FillReported(
+        bench.now, bench.now, 1, order.uid, "t1", BUY, 10_000, 600, None, Decimal(0), False
+    )
+    bench.step(fact)
+    assert (leg.holding.qty, leg.holding.unexplained) == (0, 400)

@@ -76,6 +76,7 @@ TIMERS: dict[tuple[type, str], str] = {
     (Close, "together"): "the pair {} has waited for a venue together for as long as it may",
     (Close, "away"): "a venue of {} has not been trusted for a while",
     (Holding, "ask"): "the position in {} is due to be read again",
+    (Holding, "suspect"): "a read has contradicted the position in {} a moment ago",
     (Lane, "reopen"): "{} is due to take orders again",
     (Lane, "status"): "{} is due to be asked for its mode",
     (Session, "open"): "the link to {} did not open in time",

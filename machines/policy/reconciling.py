@@ -16,6 +16,8 @@ ASK_MAX_NS = 5_000 * MS
 #: A position that is in question is read after this pause if no leg or close has asked, who wait
 #: for the answer and ask sooner.
 LOOK_AGAIN_NS = 10_000 * MS
+#: How long an order of ours may stay after a read contradicts what it was sized by.
+SUSPECT_NS = 200 * MS
 #: Two not-found answers must have been asked at least this far apart.
 MISSING_APART_NS = 1_000 * MS
 
