@@ -603,7 +603,16 @@ def test_an_order_that_may_have_filled_untold_ends_before_the_next_read(state: s
     assert (leg.state, leg.wait_reason) == ("waiting", "position_read")
 
 
-@pytest.mark.parametrize("state", ALL)
+def test_an_order_in_doubt_is_cancelled_as_soon_as_it_may_be_too_large() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "doubtful", order="unknown")
+    out = bench.fire(leg, "order_suspected")
+    assert leg.state == "doubtful"
+    assert leg.order is not None
+    assert told(out) == [(leg.order.id, "cancel_asked")]
+
+
+@pytest.mark.parametrize("state", sorted(set(ALL) - {"doubtful"}))
 def test_a_suspicion_changes_nothing_where_no_order_rests(state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
