@@ -59,7 +59,7 @@ def run(path: Path, *, fresh: bool = False) -> int:
 
 def run_config(config: Config, *, fresh: bool = False) -> int:
     """Run the engine of a checked configuration to its end; return the exit code."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     try:
         Door(Paths(config).socket).check()
         started = boot(config, fresh=fresh)

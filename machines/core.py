@@ -25,6 +25,7 @@ from machines.leg_model import Leg, is_interested
 from machines.links import Links
 from machines.messages import (
     Alarm,
+    CloseRequested,
     EngineStarted,
     Fact,
     FundingPaid,
@@ -40,7 +41,7 @@ from machines.requests import Requests
 from machines.session import TABLE as SESSION
 from machines.session import Session
 from machines.table import Out, Table, Transition
-from machines.types import Instrument, PairSettings, SessionSettings, VenueSettings
+from machines.types import Instrument, PairSettings, SessionSettings, Urgency, VenueSettings
 
 TABLES: dict[type, Table] = {
     Order: ORDER,
@@ -92,6 +93,8 @@ class Core(Requests, Evidence, Links):
         self.books = [holding.book for holding in self.holdings]
         self.pairs = {pair.name: pair for pair in pairs}
         self.closes: dict[str, Close] = {}
+        #: The whole of a pair, asked for while a part of it is closed: with its urgency.
+        self.following: dict[str, tuple[Urgency, CloseRequested]] = {}
         self.finished: deque[Close | Order] = deque()
         self.close_count = 0
         self.out = Out()
@@ -223,6 +226,7 @@ class Core(Requests, Evidence, Links):
         if not close.retired:
             close.retired = True
             self._keep(close)
+            self.follow(close, out)
 
     def _keep(self, machine: Close | Order) -> None:
         """Keep a machine for late facts; beyond the bound the oldest go, two for each newcomer.

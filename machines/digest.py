@@ -48,6 +48,7 @@ def describe_core(core: Core) -> list[str]:
     lines += [describe(session) for session in core.sessions.values()]
     lines += [describe(lane) for lane in core.lanes.values()]
     lines += [describe(holding) for holding in core.holdings]
+    lines += [f"follows {name} {wanted}" for name, wanted in core.following.items()]
     for close in core.closes.values():
         lines.append(describe(close))
         for leg in close.legs:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from machines.close_model import Close
+from machines.env import STOP
 from machines.messages import (
     Alarm,
     CloseRequested,
@@ -20,6 +21,7 @@ from machines.messages import (
 from machines.order_model import DOUBTS
 from machines.placing import command_for, enlist
 from machines.policy.escalating import urgency_of
+from machines.types import URGENCY_RANK
 
 if TYPE_CHECKING:
     from machines.env import Env
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from machines.lane import Lane
     from machines.order_model import Order
     from machines.table import Out
-    from machines.types import PairSettings
+    from machines.types import PairSettings, Urgency
 
 
 #: What resuming a venue amounts to, by what its lane was.
@@ -40,6 +42,10 @@ RESUMED = {
 }
 
 
+#: The answer to who wants orders of an engine that cancels its own, for it ends right after.
+STOPPING = "the engine is stopping and nothing was done; say it again after the next start"
+
+
 class Requests:
     """Handlers of the facts that people cause; mixed into `Core`."""
 
@@ -47,6 +53,7 @@ class Requests:
     holdings: list[Holding]
     pairs: Mapping[str, PairSettings]
     closes: dict[str, Close]
+    following: dict[str, tuple[Urgency, CloseRequested]]
     lanes: dict[str, Lane]
     close_count: int
 
@@ -79,22 +86,52 @@ class Requests:
             return
         close = self.closes.get(fact.pair)
         if close is not None and close.state != "reconciled":
-            self.touch(close)
-            before = close.urgency
-            out.tell(close, "asked_again", (urgency, fact.reason))
-            self.drain(out)
-            raised = "raised to " + urgency if close.urgency != before else "unchanged"
-            out.answer = f"already closing {fact.pair}; urgency {raised}"
-            return
+            self._asked_again(close, urgency, fact, out)
+        else:
+            self._begin(pair, urgency, fact, out)
+
+    def _begin(self, pair: PairSettings, urgency: Urgency, fact: CloseRequested, out: Out) -> None:
         holdings = [self.holdings[index] for index in pair.legs]
         self.close_count += 1
         close = Close(
-            pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, fact.at
+            pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, out.now
         )
         self.closes[fact.pair] = close
         self.touch(close)
         out.answer = f"closing {fact.pair}"
         out.tell(close, "truth")
+
+    def _asked_again(self, close: Close, urgency: Urgency, fact: CloseRequested, out: Out) -> None:
+        """Raise the urgency of the close that lives; the whole after a part waits for its end."""
+        self.touch(close)
+        before = close.urgency
+        out.tell(close, "asked_again", (urgency, fact.reason))
+        self.drain(out)
+        raised = "raised to " + urgency if close.urgency != before else "unchanged"
+        out.answer = f"already closing {fact.pair}; urgency {raised}"
+        if (
+            fact.ratio[0] != fact.ratio[1]
+            or close.ratio[0] == close.ratio[1]
+            or close.state == "reconciled"
+        ):
+            return
+        waiting = self.following.get(fact.pair)
+        if waiting is None or URGENCY_RANK[urgency] >= URGENCY_RANK[waiting[0]]:
+            self.following[fact.pair] = (urgency, fact)
+        numerator, denominator = close.ratio
+        out.answer = (
+            f"already closing {numerator}/{denominator} of {fact.pair}; "
+            f"urgency {raised}; the rest is closed after it"
+        )
+
+    def follow(self, close: Close, out: Out) -> None:
+        """Close the rest after a part, if the whole was asked for meanwhile.
+
+        Not after a close that a person has withdrawn, or that somebody else has ended.
+        """
+        wanted = self.following.pop(close.id, None)
+        if wanted is not None and close.outcome in ("partial", "dust"):
+            self._begin(self.pairs[close.id], *wanted, out)
 
     def _commanded(self, fact: OperatorCommanded, out: Out) -> None:
         command = fact.command
@@ -103,13 +140,16 @@ class Requests:
             self.touch(close)
         out.answer = command
         if command == "halt":
-            if not self.env.halted:
+            # A person's word outlives the halt of an engine that parks: the next start keeps it.
+            if not self.env.halted or self.env.halted_by == STOP:
                 self.env.halted_by = fact.by
             self.env.halted = True
             out.answer = "halted: nothing is created, what rests is being cancelled"
             for close in alive:
                 for leg in close.legs:
                     out.tell(leg, "halt")
+        elif command in ("resume", "kill") and self.env.halted_by == STOP:
+            out.answer = STOPPING
         elif command == "resume" and fact.target:
             self._resume_venue(fact, out)
         elif command == "resume":

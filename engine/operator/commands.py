@@ -64,7 +64,7 @@ def status(
     from engine.board import status_parts  # noqa: PLC0415 - heavy
     from engine.snapshot import Snapshot  # noqa: PLC0415 - heavy
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     for part in status_parts(msgspec.convert(state, Snapshot), console.size.width):
         console.print(part)
 

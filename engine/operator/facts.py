@@ -16,6 +16,7 @@ from engine.words import TABLES, sentence
 from machines.core import Core
 from machines.messages import OperatorCommanded
 from machines.order_model import DOUBTS, Order
+from machines.requests import STOPPING
 from machines.table import Transition
 from machines.types import REASON_URGENCY, URGENCY_RANK
 from venues.instruments import base_to_units, to_units
@@ -156,6 +157,8 @@ def _order_named(name: str, core: Core) -> Order:
 def outcome(fact: OperatorCommanded, answer: str, trace: Sequence[Transition]) -> tuple[bool, str]:
     """Whether the core did what a word asked for, and in words what it did or why it did not."""
     verb = VERBS[fact.command]
+    if answer == STOPPING:
+        return False, answer
     if not verb.trigger:
         return True, answer
     heard = [move for move in trace if move.trigger == verb.trigger]

@@ -57,7 +57,7 @@ def trace(
             teller = {"mermaid": sequence.mermaid, "svg": picture.svg, "html": page.page}[kind]
             _put(teller(story), out)
             return
-        console = Console(highlight=False)
+        console = Console(highlight=False, emoji=False)
         if out is None:
             timeline.show(story, console, everything=everything)
             return
@@ -71,7 +71,7 @@ def why(subject: str, file: Path | None, config: Path, *, everything: bool) -> i
     """Print one sentence per transition."""
 
     def show(story: Story) -> None:
-        console = Console(highlight=False)
+        console = Console(highlight=False, emoji=False)
         console.print(story.title, style="bold", markup=False, soft_wrap=True)
         for text in reasons(story, everything=everything):
             for line in textwrap.wrap(text, max(console.size.width, 40), subsequent_indent="    "):
