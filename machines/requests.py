@@ -7,6 +7,7 @@ words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from machines.close_model import Close
@@ -240,6 +241,7 @@ class Requests:
         if len(chosen) != 1 or chosen[0].state != "frozen" or fact.qty is None:
             return "a quantity is adopted for one frozen close, named by its pair; nothing was done"
         counts: dict[int, int] = {}
+        sizes: set[Decimal] = set()
         for leg in chosen[0].legs:
             holding = leg.holding
             if holding.venue.capabilities.position != "unavailable":
@@ -251,8 +253,13 @@ class Requests:
             known = holding.qty + holding.announced
             side = -leg.side if not known else 1 if known > 0 else -1
             counts[leg.instrument.index] = side * count
+            sizes.add(abs(holding.instrument.base(known)))
         if not counts:
             return f"{chosen[0].id}: its venues show what is held; adopt it without a quantity"
+        if len(sizes) > 1:
+            # A leg that nobody doubts must not be recounted to what was said of its sibling.
+            both = " and ".join(f"{size:f}" for size in sorted(sizes))
+            return f"{chosen[0].id}: its legs are known to hold {both}; adopt it without a quantity"
         for leg in chosen[0].legs:
             if leg.instrument.index in counts:
                 out.tell(leg.holding, "counted", counts[leg.instrument.index])
