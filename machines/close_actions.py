@@ -51,7 +51,7 @@ def fix_targets(e: EventData) -> None:
         out.tell(close, "venue_moved")
     for leg in close.legs:
         out.tell(leg, "start", max(rung, AGGRESSIVE) if _is_alone(leg) else rung)
-    close.note_exposure(out)
+    close.note_exposure(out, starting=True)
 
 
 def _adopt(leg: Leg, out: Out) -> None:

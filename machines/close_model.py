@@ -128,7 +128,7 @@ class Close:
 
     # ------------------------------------------------------------ exposure
 
-    def note_exposure(self, out: Out) -> None:
+    def note_exposure(self, out: Out, *, starting: bool = False) -> None:
         """Account the naked quantity since the last change and arm the budget's timer.
 
         Naked is the net base quantity of two legs; a single position has nothing to be naked of.
@@ -149,7 +149,7 @@ class Close:
         self.naked = naked
         if naked > self.naked_max:
             self.naked_max = naked
-        if not naked or self.state in ("preparing", "reconciled"):
+        if not naked or (self.state in ("preparing", "reconciled") and not starting):
             self.timers.pop("budget", None)
             self.usd_rate = ZERO
             return
