@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from machines.close_model import Close
-from machines.digest import describe
 from machines.messages import (
     Alarm,
     CloseRequested,
@@ -26,6 +25,7 @@ from machines.messages import (
 )
 from machines.policy.escalating import STUCK
 from machines.types import AGGRESSIVE, BUY, MARKET, NS, PASSIVE, SELL, CloseSettings
+from tests.picture import picture
 from tests.rows import TEN, Bench, kinds, told
 
 LADDER = ("passive_limit", "aggressive_limit", "market")
@@ -85,9 +85,9 @@ QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
 def test_what_a_state_has_no_use_for_changes_nothing(trigger: str, state: str) -> None:
     bench = Bench()
     close = close_in(bench, state)
-    before = describe(close)
+    before = picture(bench.core)
     out = bench.fire(close, trigger, QUIET[trigger][0])
-    assert describe(close) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 
@@ -95,9 +95,9 @@ def test_a_withdrawal_after_a_fill_is_refused() -> None:
     bench = Bench()
     close = close_in(bench, "passive_limit")
     close.legs[0].holding.qty -= 1
-    before = describe(close)
+    before = picture(bench.core)
     assert told(bench.fire(close, "withdraw")) == []
-    assert describe(close) == before
+    assert picture(bench.core) == before
 
 
 def test_a_late_fill_of_what_was_written_off_opens_nothing() -> None:

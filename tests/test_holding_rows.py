@@ -12,11 +12,11 @@ from typing import Any, Literal
 import pytest
 
 from machines.close_model import Close
-from machines.digest import describe
 from machines.holding_model import Holding
 from machines.messages import Alarm, FillReported, OperatorCommanded, PositionMoved, TradeRow
 from machines.table import Out
 from machines.types import BUY, NS, SELL
+from tests.picture import picture
 from tests.rows import TEN, Bench, kinds, told
 
 ALL = ("unread", "doubted", "settled")
@@ -143,11 +143,11 @@ def test_a_read_that_may_lag_behind_our_own_fill_shows_nothing_new() -> None:
     holding = position(bench, "settled", qty=-700, owned=-700)
     shown(bench, holding, -TEN)
     holding.last_fill_at, holding.last_fill_side = bench.now, BUY
-    before = describe(holding)
+    before = picture(bench.core)
     lagging = holding.venue.read_lag_ns
     assert lagging, "the bench's venues lag"
     out = read(bench, holding)
-    assert describe(holding) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 
@@ -437,9 +437,9 @@ def test_a_position_frame_is_no_more_than_a_reason_to_read() -> None:
 def test_a_position_frame_says_nothing_where_a_read_is_awaited(state: str) -> None:
     bench = Bench()
     holding = position(bench, state)
-    before = describe(holding)
+    before = picture(bench.core)
     out = bench.fire(holding, "moved", PositionMoved(bench.now, bench.now, 1, -300, "manual"))
-    assert describe(holding) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from machines.digest import describe
 from machines.lane import Lane, Refusal
 from machines.messages import Alarm, ReadMode, ReadTruth
 from machines.table import Out
 from machines.types import NS
+from tests.picture import picture
 from tests.rows import Bench, kinds, told
 
 ALL = ("open", "shut", "banned", "unready", "barred")
@@ -56,9 +56,9 @@ QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
 def test_what_counts_once_or_says_nothing_new_changes_nothing(trigger: str, state: str) -> None:
     bench = Bench()
     lane = lane_in(bench, state)
-    before = describe(lane)
+    before = picture(bench.core)
     out = bench.fire(lane, trigger, QUIET[trigger][0])
-    assert describe(lane) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 

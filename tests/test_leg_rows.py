@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from machines.digest import describe
 from machines.leg_model import FREE, Leg
 from machines.messages import RulesRead
 from machines.policy.escalating import STUCK
@@ -25,6 +24,7 @@ from machines.types import (
     CloseSettings,
     PassiveSettings,
 )
+from tests.picture import picture
 from tests.rows import TEN, Bench, kinds, told
 
 RUNG_STATES = ("passive_limit", "aggressive_limit", "market")
@@ -102,9 +102,9 @@ QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
 def test_what_came_too_late_or_asks_for_less_changes_nothing(trigger: str, state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
-    before = describe(leg)
+    before = picture(bench.core)
     out = bench.fire(leg, trigger, QUIET[trigger][0])
-    assert describe(leg) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 
@@ -112,9 +112,9 @@ def test_a_shut_gate_keeps_a_leg_waiting_when_it_is_told_to_look() -> None:
     bench = Bench()
     leg = leg_in(bench, "waiting")
     bench.core.env.halted = True
-    before = describe(leg)
+    before = picture(bench.core)
     assert told(bench.fire(leg, "recheck")) == []
-    assert describe(leg) == before
+    assert picture(bench.core) == before
 
 
 @pytest.mark.parametrize("state", RUNG_STATES)
@@ -616,9 +616,9 @@ def test_an_order_in_doubt_is_cancelled_as_soon_as_it_may_be_too_large() -> None
 def test_a_suspicion_changes_nothing_where_no_order_rests(state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
-    before = describe(leg)
+    before = picture(bench.core)
     out = bench.fire(leg, "order_suspected")
-    assert describe(leg) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 
@@ -650,9 +650,9 @@ def test_a_leg_that_does_not_wait_asks_for_nothing(state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
     leg.holding.state = "doubted"
-    before = describe(leg)
+    before = picture(bench.core)
     out = bench.fire(leg, "position_doubted")
-    assert describe(leg) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 
@@ -710,9 +710,9 @@ def test_a_leg_without_a_time_of_its_own_carries_on_without_one(state: str) -> N
 def test_a_leg_off_its_ladder_neither_stands_by_nor_carries_on(trigger: str, state: str) -> None:
     bench = Bench()
     leg = leg_in(bench, state)
-    before = describe(leg)
+    before = picture(bench.core)
     out = bench.fire(leg, trigger)
-    assert describe(leg) == before
+    assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
 
 

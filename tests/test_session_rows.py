@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from machines.digest import describe
 from machines.messages import (
     Alarm,
     EngineStarted,
@@ -21,6 +20,7 @@ from machines.messages import (
 from machines.session import Session
 from machines.table import Out
 from machines.types import NS
+from tests.picture import picture
 from tests.rows import Bench, kinds
 
 ALL = ("connecting", "syncing", "live", "stale", "recovering", "backoff")
@@ -68,10 +68,10 @@ QUIET = {
 def test_news_that_a_state_has_no_use_for_changes_nothing(trigger: str, state: str) -> None:
     bench = Bench()
     session = session_in(bench, state)
-    before = describe(session)
+    before = picture(bench.core)
     message = {"truth": read(bench), "closed": closed(bench)}.get(trigger)
     out = bench.fire(session, trigger, message)
-    assert describe(session) == before
+    assert picture(bench.core) == before
     assert out.commands == []
 
 
