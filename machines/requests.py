@@ -222,6 +222,7 @@ class Requests:
             return
         chosen = [close for close in alive if not fact.target or close.id == fact.target]
         if trigger is None:
+            out.answer = f"unknown command {fact.command!r}; nothing was done"
             return
         if not chosen:
             out.answer = f"no close of {fact.target or 'any pair'} is alive"

@@ -1,0 +1,62 @@
+"""Parts that a restart and a report lean on: timers put back, a book put back, a word of nobody.
+
+Each is small enough to look right without a test, and wrong only on the day when it is needed.
+"""
+
+from __future__ import annotations
+
+from engine.report import close_report
+from engine.summary import describe
+from engine.timers import Timers
+from machines.book import Book
+from machines.messages import CloseRequested, OperatorCommanded, TopSeen
+from machines.types import NS
+from tests.picture import picture
+from tests.rows import Bench
+
+
+def test_restored_timers_come_up_by_time_and_those_of_one_instant_by_machine() -> None:
+    bench = Bench()
+    first, second = bench.core.holdings
+    first.timers = {"ask": bench.now + NS, "suspect": bench.now - NS}
+    second.timers = {"ask": bench.now + NS, "suspect": bench.now - 2 * NS}
+    # The later machine is found first: the order must not hang on where a machine stands.
+    bench.core.env.machines = dict(reversed(bench.core.env.machines.items()))
+    timers = Timers()
+    timers.restore(bench.core, bench.now)
+    fired = [(each.machine, each.tag) for each in timers.fire_due(bench.core, bench.now + 5 * NS)]
+    ours = [each for each in fired if each[0] in (first.uid, second.uid)]
+    assert ours == [
+        (second.uid, "suspect"),
+        (first.uid, "suspect"),
+        (first.uid, "ask"),
+        (second.uid, "ask"),
+    ]
+
+
+def test_a_restored_book_is_what_was_consumed_and_not_news() -> None:
+    book = Book()
+    book.fresh = True
+    book.restore(TopSeen(11, 12, 0, 13, 14, 15, 16, 17))
+    shown = (book.at, book.venue_at, book.bid, book.bid_qty, book.ask, book.ask_qty, book.mark)
+    assert shown == (11, 12, 13, 14, 15, 16, 17)
+    assert not book.fresh
+
+
+def test_a_word_that_nobody_knows_does_nothing_and_is_not_answered_as_done() -> None:
+    bench = Bench()
+    bench.step(CloseRequested(bench.now, "x", "MANUAL"))
+    before = picture(bench.core)
+    out = bench.step(OperatorCommanded(bench.now, "bogus"))
+    assert out.answer == "unknown command 'bogus'; nothing was done"
+    assert out.commands == []
+    assert picture(bench.core) == before
+
+
+def test_the_summary_says_where_a_close_has_spent_its_time() -> None:
+    bench = Bench()
+    bench.step(CloseRequested(bench.now, "x", "MANUAL"))
+    close = bench.core.closes["x"]
+    close.dwell = {"preparing": NS // 100, "passive_limit": 12 * NS, "market": 3 * NS // 2}
+    lines = describe(close_report(close, bench.now), bench.core, bench.now)
+    assert "  passive_limit 12.0 s, market 1.5 s" in lines
