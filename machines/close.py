@@ -17,6 +17,8 @@ Invariants
 2. It ends only with no order alive on any leg and venue evidence for every leg (I9).
 3. It never trades on the opening side of a leg, whatever the other leg did.
 4. Exposure past the budget is always visible: an escalation and an alarm (I10).
+5. Whatever is alive for longer than the ladder takes (the bound B of reliability/invariants.md,
+   section 3) is told of, in every state (I11).
 
 Beside this file: what a close knows (`close_model`), the guards (`close_guards`), the actions
 (`close_actions`, those about reads in `close_reading`) and the two legs together (`joint`).
@@ -43,6 +45,7 @@ from machines.close_actions import (
     note_urgency,
     part,
     quarantine,
+    raise_liveness,
     raise_stuck,
     raise_urgency,
     resume_frozen,
@@ -78,6 +81,7 @@ from machines.close_guards import (
     truth_is_missing,
     venues_are_back,
     waits_in_vain,
+    waits_on,
     was_withdrawn,
     was_written_off,
     withdrawal_failed,
@@ -99,25 +103,25 @@ from machines.table import Row, State, Table
 
 STATES = (
     State("preparing", "reading positions, awaiting the end of own orders; targets not fixed yet",
-        "ask: 0.25 s to 5 s; silent: alarm_after_s", group="alive"),
+        "ask: 0.25 s to 5 s; silent: alarm_after_s; liveness: B", group="alive"),
     State("passive_limit", "no leg is beyond its passive rung",
-        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s",
+        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s; liveness: B",
         unbounded="the legs' own deadlines", group="alive / run / ladder"),
     State("aggressive_limit", "the furthest leg is on aggressive_limit",
-        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s",
+        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s; liveness: B",
         unbounded="the legs' own deadlines", group="alive / run / ladder"),
     State("market", "the furthest leg is on market",
-        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s",
+        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s; liveness: B",
         unbounded="the legs' own attempts", group="alive / run / ladder"),
     State("reconciling", "every leg has ended; two equal reads of the venues are awaited",
-        "ask: 0.25 s to 5 s; silent: alarm_after_s", group="alive"),
+        "ask: 0.25 s to 5 s; silent: alarm_after_s; liveness: B", group="alive"),
     State("reconciled", "ended: flat, dust, partial, external or withdrawn", terminal=True),
     State("stuck", "a leg's ladder is exhausted; retried, a person is called",
-        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s",
+        "budget: naked_budget_usd_s; together: hold_together_s; away: alarm_after_s; liveness: B",
         unbounded="each stuck leg retries every stuck_retry_s", group="alive / run"),
-    State("frozen", "foreign activity; an operator decides", unbounded="only an operator ends it",
+    State("frozen", "foreign activity; an operator decides", "liveness: B", unbounded="only an operator ends it",
         group="held back"),
-    State("quarantined", "our own bug; nothing is created", unbounded="only an operator ends it",
+    State("quarantined", "our own bug; nothing is created", "liveness: B", unbounded="only an operator ends it",
         group="held back"),
 )  # fmt: skip
 _LADDER = ("passive_limit", "aggressive_limit", "market")
@@ -195,7 +199,10 @@ ROWS = (
     Row("venue_moved",  _LADDER,            None,               must_hold_together,     (hold_together,),
         "a hedged pair is not un-hedged because one venue is away",
         bound="venue: one per outage"),
-    Row("venue_moved",  _RUN,               None,               venues_are_back,        (come_back,),
+    Row("venue_moved",  _RUN,               None,               waits_on,               (hold_together,),
+        "the pair waits already, and which venue can trade has changed",
+        bound="venue: one per change of mode, trust or lane"),
+    Row("venue_moved",  _RUN,               None,               venues_are_back,        (come_back, follow_legs),
         "the venue is back: what is left of the rungs' times runs on",
         bound="venue: one per change of mode, trust or lane"),
     Row("venue_moved",  _RUN,               None,               None,                   (watch_venues,),
@@ -206,8 +213,11 @@ ROWS = (
     Row("away",         _LADDER,            None,               must_hold_together,     (hold_together,),
         "not trusted for alarm_after_s: a hedged pair is not un-hedged because one venue is away",
         bound="paced: alarm_after_s, once per outage of a venue"),
+    Row("away",         _LADDER,            None,               waits_on,               (hold_together,),
+        "the pair waits for one venue, and the other has not been trusted for alarm_after_s",
+        bound="paced: alarm_after_s, once per outage of a venue"),
     Row("away",         _RUN,               None,               None,                   (ignore,),
-        "it is back, or the pair waits already"),
+        "it is back, or nothing is to be held together"),
     Row("together",     _RUN,               None,               None,                   (part,),
         "hold_together_s is over: each leg goes on by itself"),
     # -- asked again
@@ -264,6 +274,9 @@ ROWS = (
         "an answer may never come",
         bound="paced: 0.25 s, doubling to 5 s, until the venue answers"),
     Row("silent",       ("preparing", "reconciling"), None,     None,                   (call_person,)),
+    Row("liveness",     (*_LIVE, "frozen", "quarantined"), None, None,                  (raise_liveness,),
+        "alive for longer than the whole ladder takes: a person is told where it stands",
+        untaken=_QUARANTINED),
     # -- people and bugs
     Row("retry_asked",  ("stuck", "market"), None,              None,                   (retry_stuck,),
         bound="person: one per request"),

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.close_guards import is_known_at_start, is_proved, is_settled, starting_rung
+from machines.close_guards import (
+    is_known_at_start,
+    is_proved,
+    is_settled,
+    starting_rung,
+    waits_until,
+)
 from machines.close_model import base_rest, mid_base
 from machines.close_reading import ask_truth
 from machines.joint import apply_joint
-from machines.leg_model import is_cut_off, untradeable
+from machines.leg_model import ON_RUNG, exceeds_lag, is_cut_off, outage_since, untradeable
 from machines.messages import (
     Alarm,
     Arm,
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 def fix_targets(e: EventData) -> None:
     """Fix what each leg has to close, as its venue confirmed it, and start the legs."""
     close, out = e.model, e.args[1]
-    close.timers.clear()
+    close.clear_timers()
     close.ask_count = 0
     close.started_at = out.now
     close.withdrawing = False
@@ -136,18 +142,32 @@ def follow_legs(e: EventData) -> None:
         for leg in close.legs:
             if leg.state == "waiting" and (leg.balancing or close.waits_together):
                 out.tell(leg, "recheck")
+            elif close.waits_together and leg.state in ON_RUNG and exceeds_lag(leg, out.now):
+                out.tell(leg, "stand_by")
 
 
 def hold_together(e: EventData) -> None:
-    """Keep the hedge while a venue cannot trade, for `hold_together_s`: tell a person."""
+    """Keep the hedge while a venue cannot trade, `hold_together_s` for each outage: tell a person.
+
+    Told anew whenever who can trade has changed: an order that was fine beside a venue that was
+    away may be the one that un-hedges the pair now.
+    """
     close, out = e.model, e.args[1]
-    wait_ns = close.settings.hold_together_ns
-    _arm(close, out, "together", out.now + wait_ns)
-    away = ", ".join(leg.id for leg in close.legs if is_cut_off(leg, out.now))
-    text = f"{away} cannot trade; both legs wait for it, for {wait_ns // NS} s at most"
-    out.commands.append(Alarm(out.now, "venue_degraded", close.id, text))
+    due = waits_until(close, out.now)
+    if close.timers.get("together") != due:
+        _arm(close, out, "together", due)
+    untold = []
+    for leg in close.legs:
+        if is_cut_off(leg, out.now) and leg.outage_told != outage_since(leg):
+            leg.outage_told = outage_since(leg)
+            untold.append(leg.id)
+    if untold:
+        seconds = max(due - out.now, 0) // NS
+        text = f"{', '.join(untold)} cannot trade; both legs wait for it, for {seconds} s at most"
+        out.commands.append(Alarm(out.now, "venue_degraded", close.id, text))
     for leg in close.legs:
         out.tell(leg, "stand_by")
+    watch_venues(e)
 
 
 def watch_venues(e: EventData) -> None:
@@ -196,7 +216,7 @@ def start_round(e: EventData) -> None:
     """Back to the ladder, at market, for exactly what the venues say is left."""
     close, out = e.model, e.args[1]
     close.rounds += 1
-    close.timers.clear()
+    close.clear_timers()
     for leg in close.legs:
         leg.aim()
         if leg.state == "idle" or not is_settled(leg):
@@ -206,7 +226,7 @@ def start_round(e: EventData) -> None:
 def give_up_rounds(e: EventData) -> None:
     """Rounds are used up: leave the rest to the slow retries and call a person."""
     close, out = e.model, e.args[1]
-    close.timers.clear()
+    close.clear_timers()
     for leg in close.legs:
         leg.aim()
         if leg.state == "idle" or not is_settled(leg):
@@ -224,7 +244,7 @@ def raise_stuck(e: EventData) -> None:
 def freeze(e: EventData) -> None:
     """Foreign activity: hold the legs back and let an operator decide."""
     close, out = e.model, e.args[1]
-    close.timers.clear()
+    close.clear_timers()
     parts = []
     for leg in close.legs:
         out.tell(leg, "hold")
@@ -240,7 +260,7 @@ def freeze(e: EventData) -> None:
 def quarantine(e: EventData) -> None:
     """A bug of ours: create nothing more, cancel what rests, keep applying evidence."""
     close, out = e.model, e.args[1]
-    close.timers.clear()
+    close.clear_timers()
     for leg in close.legs:
         for order in leg.orders:
             if order.alive:
@@ -295,14 +315,19 @@ def note_urgency(e: EventData) -> None:
 
 
 def raise_urgency(e: EventData) -> None:
-    """A second request: higher urgency moves each leg that is below its first rung."""
+    """A second request: higher urgency moves each leg that is below its first rung.
+
+    Asked for while it is being withdrawn, the close goes on: the last word counts.
+    """
     close, request, out = e.model, e.args[0], e.args[1]
     urgency, _reason = request
-    if URGENCY_RANK[urgency] <= URGENCY_RANK[close.urgency]:
+    higher = URGENCY_RANK[urgency] > URGENCY_RANK[close.urgency]
+    if not higher and not close.withdrawing:
         return
-    close.urgency = urgency
-    come_apart(e)
-    rung = first_rung(urgency)
+    if higher:
+        close.urgency = urgency
+        come_apart(e)
+    rung = first_rung(close.urgency)
     for leg in close.legs:
         if close.withdrawing and not leg.ended:
             leg.held = False
@@ -350,6 +375,15 @@ def call_person(e: EventData) -> None:
         found = is_known_at_start(leg) if close.state == "preparing" else is_proved(leg)
         if not found and leg.holding.session.trusted and not leg.holding.orders:
             _alarm(close, out, "venue_degraded", f"{leg.venue.name}: no usable read of {leg.id}")
+
+
+def raise_liveness(e: EventData) -> None:
+    """It should have ended by now: say where it stands, once."""
+    close, out = e.model, e.args[1]
+    close.note_exposure(out)
+    seconds = close.liveness_ns // NS
+    text = f"not ended after {seconds} s, {close.state}; {_naked_text(close)}"
+    _alarm(close, out, "liveness", text)
 
 
 def retry_stuck(e: EventData) -> None:

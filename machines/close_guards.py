@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from machines.holding_model import is_known, verdict_of
-from machines.leg_model import ENDED, is_cut_off
+from machines.leg_model import ENDED, is_cut_off, outage_since
 from machines.policy.escalating import existing_rung, first_rung
 from machines.policy.gating import below_minimum, floor_to_lot
 from machines.types import (
@@ -204,10 +204,23 @@ def must_hold_together(e: EventData) -> bool:
     close: Close = e.model
     if close.urgency != "normal" or close.waits_together or close.parted or close.withdrawing:
         return False
-    if len(close.legs) < 2 or not close.settings.hold_together_ns or _hedges_nothing(close):
+    if len(close.legs) < 2 or _hedges_nothing(close):
         return False
     now: int = e.args[1].now
-    return any(is_cut_off(leg, now) for leg in close.legs)
+    return any(is_cut_off(leg, now) for leg in close.legs) and now < waits_until(close, now)
+
+
+def waits_on(e: EventData) -> bool:
+    """The pair waits together, and a leg still cannot trade: which one may have changed."""
+    close: Close = e.model
+    now: int = e.args[1].now
+    return close.waits_together and any(is_cut_off(leg, now) for leg in close.legs)
+
+
+def waits_until(close: Close, now: int) -> int:
+    """Until when the pair waits for the leg that has been away for longest; ns."""
+    since = [outage_since(leg) for leg in close.legs if is_cut_off(leg, now)]
+    return min(since) + close.settings.hold_together_ns
 
 
 def waits_in_vain(e: EventData) -> bool:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 ZERO = Decimal(0)
 BILLION = Decimal(NS)
+_LIVENESS = "liveness"
+#: Of the bound B: 10 s for what was missed to be read, and three pauses of 5 s between questions.
+_READS_AND_PAUSES_NS = 25 * NS
 
 
 class Close:
@@ -94,6 +97,8 @@ class Close:
         self.legs = tuple(
             Leg(self, number, holding, env) for number, holding in enumerate(holdings)
         )
+        #: When it is late to be alive still: the bound B of reliability/invariants.md, section 3.
+        self.timers[_LIVENESS] = now + self.liveness_ns
         if len(self.legs) == 2:
             self.legs[0].sibling, self.legs[1].sibling = self.legs[1], self.legs[0]
         for leg in self.legs:
@@ -105,6 +110,23 @@ class Close:
         self.dwell[self.dwelling] = spent + now - self.dwelling_since
         self.dwelling = self.state
         self.dwelling_since = now
+
+    @property
+    def liveness_ns(self) -> int:
+        """How long the ladder takes at the most where every venue answers, for the slower venue."""
+        settings = self.settings
+        rungs = settings.passive_limit.timeout_ns + settings.aggressive_limit.timeout_ns
+        rungs += settings.market.attempts_max * settings.market.attempt_timeout_ns
+        waits = settings.spread_wait_ns + settings.stuck_retry_ns + settings.hold_together_ns
+        answers = 2 * max(leg.venue.answer_bound_ns for leg in self.legs)
+        return rungs + 3 * settings.cancel_timeout_ns + waits + answers + _READS_AND_PAUSES_NS
+
+    def clear_timers(self) -> None:
+        """Stop what runs; but whoever lives for too long is told of in every state."""
+        due = self.timers.get(_LIVENESS)
+        self.timers.clear()
+        if due is not None:
+            self.timers[_LIVENESS] = due
 
     @property
     def reached(self) -> int:
@@ -132,6 +154,7 @@ class Close:
         """Account the naked quantity since the last change and arm the budget's timer.
 
         Naked is the net base quantity of two legs; a single position has nothing to be naked of.
+        The budget is counted since the pair was last balanced within one lot.
         """
         if len(self.legs) < 2:
             return
@@ -146,10 +169,14 @@ class Close:
         naked = abs(net)
         if naked and not self.naked:
             self.naked_since = now
+        balanced = not naked or naked <= max(map(_lot_base, self.legs))
+        if balanced:
+            self.naked_usd_ns = ZERO
+            self.alarmed.discard("naked")
         self.naked = naked
         if naked > self.naked_max:
             self.naked_max = naked
-        if not naked or (self.state in ("preparing", "reconciled") and not starting):
+        if balanced or (self.state in ("preparing", "reconciled") and not starting):
             self.timers.pop("budget", None)
             self.usd_rate = ZERO
             return
@@ -231,6 +258,10 @@ def base_per_unit(leg: Leg) -> Decimal:
 def _done_base(leg: Leg) -> Decimal:
     """Base quantity of its target that the leg has closed."""
     return (abs(leg.start_qty - leg.keep) - abs(leg.rest)) * base_per_unit(leg)
+
+
+def _lot_base(leg: Leg) -> Decimal:
+    return leg.instrument.lot * base_per_unit(leg)
 
 
 def base_rest(leg: Leg) -> Decimal:

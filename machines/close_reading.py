@@ -41,7 +41,7 @@ def ask_truth(e: EventData) -> None:
     close, out = e.model, e.args[1]
     close.wanted_at = out.now - close.settings.truth_max_age_ns
     close.ask_count = 0
-    close.timers.clear()
+    close.clear_timers()
     out.tell(close, "truth")
 
 

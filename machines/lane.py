@@ -6,7 +6,8 @@ again when the venue said, else after 1 s, doubling to 30 s while refusals of th
 other. A ban is the venue's silence for a stated time, else 60 s, doubling. A mode that refuses is
 asked for every 30 s. Credentials are a person's affair. An order that the instrument cannot have
 bars that instrument alone. Orders that are under way when the lane shuts may still be refused; that
-counts once.
+counts once. What a venue does to us lasts until it takes an order: a lane that opens to try is on
+trial, and nobody is told of the same cause twice.
 
 It knows no order, leg or close: it is told of reasons, and legs ask it before they place. Cancels
 and queries pass, but during a ban nothing is asked a second time: that would lengthen it.
@@ -22,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from machines.messages import Alarm, Arm, ReadMode
-from machines.policy.refusing import BAN_NS, MODE_ASKED_NS, pushed_back_for
+from machines.policy.refusing import BAN_NS, MODE_ASKED_NS, PUSHED_BACK_LONG_NS, pushed_back_for
 from machines.table import Row, State, Table
 from machines.types import NS, VenueSettings
 
@@ -39,7 +40,10 @@ class Lane:
     instruments that take no order of ours, with the reason.
     """
 
-    __slots__ = ("bans", "barred", "env", "id", "state", "strikes", "timers", "uid", "until")
+    __slots__ = (
+        "alarmed", "bans", "barred", "env", "id", "refused_since", "state", "strikes", "timers", "uid",
+        "until",
+    )  # fmt: skip
 
     def __init__(self, venue: VenueSettings, env: Env) -> None:
         self.id = venue.name
@@ -51,6 +55,10 @@ class Lane:
         self.bans = 0
         self.until = 0
         self.barred: dict[int, str] = {}
+        #: When the first of the refusals came that no taken order has followed; 0: there is none.
+        self.refused_since = 0
+        #: Triggers of which a person was told since an order was last taken.
+        self.alarmed: set[str] = set()
 
     @property
     def banned_until(self) -> int:
@@ -95,7 +103,12 @@ def push_back(e: EventData) -> None:
     lane, refusal, out = e.model, e.args[0], e.args[1]
     due = refusal.retry_at or out.now + pushed_back_for(lane.strikes)
     lane.strikes += 1
+    _note_refusal(e)
     _wait_until(e, due)
+    if out.now >= lane.refused_since + PUSHED_BACK_LONG_NS:
+        since = (out.now - lane.refused_since) // NS
+        text = f"{refusal.text}; it has taken no order for {since} s, and is tried again"
+        _alarm_once(e, "pushed_back", "venue_degraded", text)
 
 
 def ban(e: EventData) -> None:
@@ -103,6 +116,7 @@ def ban(e: EventData) -> None:
     lane, refusal, out = e.model, e.args[0], e.args[1]
     due = refusal.retry_at or out.now + (BAN_NS << min(lane.bans, 10))
     lane.bans += 1
+    _note_refusal(e)
     _wait_until(e, due)
     _alarm(e, "venue_degraded", f"{refusal.text}; no order there for {(due - out.now) // NS} s")
 
@@ -115,13 +129,16 @@ def wait_longer(e: EventData) -> None:
 def bar(e: EventData) -> None:
     """No order any more before an operator says `resume` for this venue: tell a person."""
     e.model.timers.clear()
+    _note_refusal(e)
     _alarm(e, "venue_auth", f"{e.args[0].text}; no order there before it is resumed by a person")
 
 
 def await_mode(e: EventData) -> None:
     """The venue's mode refuses orders: tell a person, and ask for the mode every 30 s."""
     e.model.timers.clear()
-    _alarm(e, "venue_degraded", f"{e.args[0].text}; no order there before its mode allows them")
+    _note_refusal(e)
+    text = f"{e.args[0].text}; no order there before its mode allows them"
+    _alarm_once(e, "mode_refused", "venue_degraded", text)
     _ask_later(e)
 
 
@@ -135,6 +152,9 @@ def ask_mode(e: EventData) -> None:
 def bar_instrument(e: EventData) -> None:
     """This instrument takes no order of ours any more: tell a person."""
     lane, refusal = e.model, e.args[0]
+    _note_refusal(e)
+    if lane.barred.get(refusal.instrument) == refusal.reason:
+        return
     lane.barred[refusal.instrument] = refusal.reason
     _alarm(e, "venue_degraded", f"{refusal.text}; no order on it before a person resumes the venue")
 
@@ -151,6 +171,8 @@ def lift(e: EventData) -> None:
     lane.timers.clear()
     lane.until = 0
     lane.barred.clear()
+    lane.refused_since = 0
+    lane.alarmed.clear()
 
 
 def lift_instruments(e: EventData) -> None:
@@ -159,8 +181,17 @@ def lift_instruments(e: EventData) -> None:
 
 
 def forget_strikes(e: EventData) -> None:
-    """An order was taken: refusals are counted anew."""
+    """An order was taken that was under way as the lane shut: refusals are counted anew."""
     e.model.strikes = e.model.bans = 0
+
+
+def pass_trial(e: EventData) -> None:
+    """An order was taken: whatever the venue refused before is over."""
+    lane = e.model
+    lane.strikes = lane.bans = 0
+    lane.alarmed.clear()
+    if not lane.barred:
+        lane.refused_since = 0
 
 
 def ignore(e: EventData) -> None:
@@ -174,10 +205,23 @@ def _wait_until(e: EventData, due: int) -> None:
     out.commands.append(Arm(lane.uid, "reopen", due))
 
 
+def _note_refusal(e: EventData) -> None:
+    lane, out = e.model, e.args[1]
+    lane.refused_since = lane.refused_since or out.now
+
+
 def _ask_later(e: EventData) -> None:
     lane, out = e.model, e.args[1]
     lane.timers["status"] = due = out.now + MODE_ASKED_NS
     out.commands.append(Arm(lane.uid, "status", due))
+
+
+def _alarm_once(e: EventData, trigger: str, kind: str, text: str) -> None:
+    """Tell a person, if nobody was told of this trigger since an order was last taken."""
+    lane: Lane = e.model
+    if trigger not in lane.alarmed:
+        lane.alarmed.add(trigger)
+        _alarm(e, kind, text)
 
 
 def _alarm(e: EventData, kind: str, text: str) -> None:
@@ -222,7 +266,10 @@ ROWS = (
         "an order that was under way: it counts once"),
     Row("unfit",        _ALL,                           None,       None,             (bar_instrument,),
         "an order that this instrument can never have"),
-    Row("order_taken",  _ALL,                           None,       None,             (forget_strikes,)),
+    Row("order_taken",  "open",                         None,       None,             (pass_trial,),
+        "it takes orders"),
+    Row("order_taken",  ("shut", "banned", "unready", "barred"), None, None,          (forget_strikes,),
+        "an order that was under way"),
     Row("reopen",       ("shut", "banned"),             "open",     None,             (reopen,),
         "the time is over"),
     Row("status",       "unready",                      None,       None,             (ask_mode,),

@@ -160,6 +160,31 @@ def time_attempt(e: EventData) -> None:
     out.commands.append(Arm(leg.uid, "attempt", due))
 
 
+def keep_order(e: EventData) -> None:
+    """What rests stays for another attempt's time: its venue would take nothing in its place."""
+    _keep(e, "attempt")
+
+
+def keep_order_past_rung(e: EventData) -> None:
+    """The rung's time is over, but what rests stays while its venue takes nothing in its place."""
+    leg = e.model
+    leg.next_rung = max(leg.next_rung, rung_after(leg))
+    _keep(e, "deadline")
+
+
+def keep_order_below_asked_rung(e: EventData) -> None:
+    """Remember the rung that was asked for; what rests stays until its venue takes orders."""
+    leg = e.model
+    leg.next_rung = max(leg.next_rung, existing_rung(e.args[0], leg.settings))
+    _keep(e, "deadline")
+
+
+def _keep(e: EventData, tag: str) -> None:
+    leg, out = e.model, e.args[1]
+    leg.timers[tag] = due = out.now + leg.settings.aggressive_limit.attempt_timeout_ns
+    out.commands.append(Arm(leg.uid, tag, due))
+
+
 def clear_timers(e: EventData) -> None:
     """Stop the timers of the rung that is left behind."""
     e.model.timers.clear()
@@ -284,7 +309,7 @@ def wish_asked_rung(e: EventData) -> None:
 
 
 def wait(e: EventData) -> None:
-    """Wait for the gate; a wide spread only for `spread_wait_s`."""
+    """Wait for the gate; a wide spread only for `spread_wait_s`, counted over all rungs."""
     leg, out = e.model, e.args[1]
     timers = leg.timers
     timers.pop("attempt", None)
@@ -294,7 +319,9 @@ def wait(e: EventData) -> None:
         # Nothing is naked and nothing is due: the sibling's own deadline ends this wait.
         timers.pop("deadline", None)
     if leg.wait_reason == "spread":
-        timers["gate"] = due = out.now + leg.settings.spread_wait_ns
+        if not leg.spread_until:
+            leg.spread_until = out.now + leg.settings.spread_wait_ns
+        timers["gate"] = due = max(leg.spread_until, out.now)
         out.commands.append(Arm(leg.uid, "gate", due))
     if leg.wait_reason == "venue_mode" or leg.wait_reason in CUT_OFF:
         out.tell(leg.close, "venue_moved")
@@ -310,6 +337,7 @@ def leave_wait(e: EventData) -> None:
     """The gate opened: an attempt is due."""
     leg, out = e.model, e.args[1]
     leg.wait_reason = ""
+    leg.spread_until = 0
     leg.timers.pop("gate", None)
     leg.timers.pop("reread", None)
     _watch(leg, leg.rung == PASSIVE and leg.settings.passive_limit.requotes_max > 0)

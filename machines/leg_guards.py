@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from machines.leg_model import (
     attempts_spent,
-    is_cut_off,
+    exceeds_lag,
     rung_after,
     shut_by,
+    takes_orders,
     untradeable,
     wants_requote,
 )
@@ -140,10 +141,15 @@ def still_in_doubt(e: EventData) -> bool:
 
 
 def must_withdraw(e: EventData) -> bool:
-    """The order is known again but unwanted: to be cancelled, or of an earlier process."""
+    """The order is known again but unwanted: to be cancelled, of an earlier process, too large.
+
+    Too large is what would fill more than the leg lags while the pair waits together.
+    """
     leg: Leg = e.model
     order: Order = e.args[0]
     stale = order.uid >> 40 != leg.env.epoch
+    if leg.close.waits_together and exceeds_lag(leg, e.args[1].now):
+        return True
     return stale or order.cancel_wanted or leg.held or leg.next_rung > leg.rung or leg.env.halted
 
 
@@ -167,16 +173,31 @@ def order_is_too_large(e: EventData) -> bool:
 
 def order_exceeds_lag(e: EventData) -> bool:
     """The leg's venue can trade, and its order could fill more than it lags the other leg."""
-    leg: Leg = e.model
-    if leg.order is None or is_cut_off(leg, e.args[1].now):
-        return False
-    return leg.order.open_qty > leg.lag
+    return exceeds_lag(e.model, e.args[1].now)
 
 
 def order_may_be_renewed(e: EventData) -> bool:
     """The leg has a live order, and its rest could be placed again."""
     leg: Leg = e.model
     return leg.busy and (leg.rung == MARKET or untradeable(leg) == "")
+
+
+def order_is_kept(e: EventData) -> bool:
+    """An order rests, and the venue would take none in its place: mode, trust or lane."""
+    leg: Leg = e.model
+    return leg.busy and not takes_orders(leg)
+
+
+def order_is_kept_below(e: EventData) -> bool:
+    """The rung asked for is higher, but the venue would take no order of it now."""
+    leg: Leg = e.model
+    return order_is_kept(e) and existing_rung(e.args[0], leg.settings) > leg.rung
+
+
+def may_climb_now(e: EventData) -> bool:
+    """An order was kept below the rung that was wished for, and its venue takes orders again."""
+    leg: Leg = e.model
+    return leg.is_kept_below and takes_orders(leg)
 
 
 def may_leave_for_higher(e: EventData) -> bool:
@@ -212,7 +233,8 @@ def has_sibling(e: EventData) -> bool:
 
 def requote_is_wanted(e: EventData) -> bool:
     """The reference price left the order behind, re-quotes are left, the rest could be placed."""
-    return wants_requote(e.model, e.args[1].now) and untradeable(e.model) == ""
+    leg: Leg = e.model
+    return wants_requote(leg, e.args[1].now) and untradeable(leg) == "" and takes_orders(leg)
 
 
 def waits_for_market(e: EventData) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ZERO = Decimal(0)
 FREE = -1
 ENDED = ("done", "dust")
+ON_RUNG = ("passive_limit", "aggressive_limit", "market")
 
 
 class Leg:
@@ -36,10 +37,10 @@ class Leg:
         "agreed_at", "ask_count", "attempts", "attempts_total", "balancing", "book", "clock_left",
         "close", "env", "excused", "excused_for", "filled_at_end", "funding", "held", "holding",
         "id", "instrument", "keep", "liquidated", "next_rung", "number", "order", "orders",
-        "quoted_at", "read_after", "refusals", "requotes", "retried_at", "retrying", "rung",
-        "settings", "sibling", "side", "start_ask", "start_bid", "start_qty",
-        "starts_at_break_even", "state", "step", "taken_fees", "taken_priced", "taken_units",
-        "taken_value", "timers", "uid", "venue", "wait_reason",
+        "outage_told", "quoted_at", "read_after", "refusals", "requotes", "retried_at", "retrying",
+        "rung", "settings", "sibling", "side", "spread_until", "start_ask", "start_bid",
+        "start_qty", "starts_at_break_even", "state", "step", "taken_fees", "taken_priced",
+        "taken_units", "taken_value", "timers", "uid", "venue", "wait_reason",
     )  # fmt: skip
 
     def __init__(self, close: Close, number: int, holding: Holding, env: Env) -> None:
@@ -88,8 +89,12 @@ class Leg:
         self.excused: tuple[str, ...] = ()
         self.excused_for = (0, 0)
         self.wait_reason = ""
+        #: The outage for which the pair waits together and of which a person was told: its begin.
+        self.outage_told = -1
         #: What is left of the rung's time while its clock stands, in ns; below 0: it runs.
         self.clock_left = -1
+        #: Until when a wide spread is waited for, over all rungs; 0: none is.
+        self.spread_until = 0
         self.balancing = False
         self.side = BUY if holding.qty < 0 else SELL
         self.rung = PASSIVE
@@ -166,6 +171,11 @@ class Leg:
         return self.order is not None and self.order.alive
 
     @property
+    def is_kept_below(self) -> bool:
+        """Whether an order rests below the rung wished for, since its venue took no other."""
+        return self.state in ON_RUNG and self.next_rung > self.rung and self.busy
+
+    @property
     def ended(self) -> bool:
         return self.state in ENDED
 
@@ -239,6 +249,34 @@ def shut_by(leg: Leg, now: int) -> str:
 
 #: What shuts a lane for longer than a pause.
 CUT_OFF = ("banned", "unready", "barred", "unfit")
+
+
+def takes_orders(leg: Leg) -> bool:
+    """Whether an order for more than to rest patiently could be sent to the leg's venue now."""
+    holding = leg.holding
+    session = holding.session
+    open_lane = not holding.lane.shut_for(leg.instrument.index)
+    return session.trusted and session.mode == "online" and open_lane
+
+
+def exceeds_lag(leg: Leg, now: int) -> bool:
+    """Whether the leg's venue can trade, and its order could fill more than it lags its sibling."""
+    if leg.order is None or not leg.order.alive or is_cut_off(leg, now):
+        return False
+    return leg.order.open_qty > leg.lag
+
+
+def outage_since(leg: Leg) -> int:
+    """When what keeps the leg from trading began, in ns; not before its close started."""
+    session, lane = leg.holding.session, leg.holding.lane
+    since = []
+    if not session.trusted:
+        since.append(session.untrusted_since + leg.settings.alarm_after_ns)
+    if session.mode_since:
+        since.append(session.mode_since)
+    if lane.refused_since:
+        since.append(lane.refused_since)
+    return max(min(since, default=0), leg.close.started_at)
 
 
 def is_cut_off(leg: Leg, now: int) -> bool:

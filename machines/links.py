@@ -70,16 +70,16 @@ class Links:
         self.tell_venue_moved(venue, out)
 
     def _mode(self, fact: ModeChanged, out: Out) -> None:
-        self.sessions[fact.venue].mode = fact.mode
+        out.tell(self.sessions[fact.venue], "mode_told", fact)
         out.tell(self.lanes[fact.venue], "mode_told", fact)
         self.tell_venue_moved(fact.venue, out)
         self.recheck(out, list(self.closes.values()))
 
     def recheck(self, out: Out, closes: list[Close]) -> None:
-        """Let legs that wait look at their gates again."""
+        """Let legs that wait, or keep an order below its rung, look at their gates again."""
         for close in closes:
             for leg in close.legs:
-                if leg.state == "waiting":
+                if leg.state == "waiting" or leg.is_kept_below:
                     self.touch(close)
                     out.tell(leg, "recheck")
 

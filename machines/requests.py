@@ -14,6 +14,7 @@ from machines.close_model import Close
 from machines.env import STOP
 from machines.messages import (
     Alarm,
+    Arm,
     CloseRequested,
     CommandRefused,
     OperatorCommanded,
@@ -98,6 +99,7 @@ class Requests:
             pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, out.now
         )
         self.closes[fact.pair] = close
+        out.commands.append(Arm(close.uid, "liveness", close.timers["liveness"]))
         self.touch(close)
         out.answer = f"closing {fact.pair}"
         out.tell(close, "truth")

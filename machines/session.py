@@ -31,13 +31,20 @@ if TYPE_CHECKING:
     from machines.env import Env
 
 MILLION = 1_000_000
+#: What a venue that is not online still takes, in words.
+_TAKEN = {
+    "maintenance": "nothing",
+    "halted": "nothing",
+    "cancel_only": "cancels only",
+    "post_only": "orders that rest only",
+}
 
 
 class Session:
     """The link to one venue. `mode` is what the venue announced, `trusted` our verdict."""
 
     __slots__ = (
-        "alarmed", "ask_count", "attempts", "env", "id", "lane", "last_view", "mode", "opened_at",
+        "alarmed", "ask_count", "attempts", "env", "id", "lane", "last_view", "mode", "mode_since", "opened_at",
         "settings", "state", "timers", "told", "uid", "untrusted_since", "venue",
     )  # fmt: skip
 
@@ -49,6 +56,8 @@ class Session:
         self.uid = env.enlist(self)
         self.state = "connecting"
         self.mode = "online"
+        #: Since when the venue has not been online, as it announced; 0: it is.
+        self.mode_since = 0
         self.timers: dict[str, int] = {}
         self.attempts = 0
         self.ask_count = 0
@@ -79,6 +88,12 @@ def was_asked_before(e: EventData) -> bool:
     opened_at: int = e.model.opened_at
     sent_at: int = e.args[0].sent_at
     return sent_at < opened_at
+
+
+def says_online(e: EventData) -> bool:
+    """The venue takes orders of every kind."""
+    online: bool = e.args[0].mode == "online"
+    return online
 
 
 def read_is_incomplete(e: EventData) -> bool:
@@ -159,6 +174,8 @@ def become_trusted(e: EventData) -> None:
     session = e.model
     session.timers.clear()
     session.told = False
+    if session.mode == "online":
+        session.mode_since = 0
     _arm(e, "stable", session.settings.live_stable_ns)
 
 
@@ -202,6 +219,22 @@ def _tell(e: EventData, cause: str) -> None:
         session.told = True
         text = f"untrusted ({cause}); no order is created there until two reads agree"
         out.commands.append(Alarm(out.now, "venue_degraded", session.id, text))
+
+
+def note_mode(e: EventData) -> None:
+    """The venue is not online: tell a person once, until it is."""
+    session, fact, out = e.model, e.args[0], e.args[1]
+    session.mode = fact.mode
+    if not session.mode_since:
+        session.mode_since = out.now
+        text = f"{session.mode.replace('_', ' ')}; it takes {_TAKEN[session.mode]}"
+        out.commands.append(Alarm(out.now, "venue_degraded", session.id, text))
+
+
+def note_online(e: EventData) -> None:
+    """The venue is online again, or says that it still is."""
+    e.model.mode = "online"
+    e.model.mode_since = 0
 
 
 def ignore(e: EventData) -> None:
@@ -290,6 +323,11 @@ ROWS = (
     Row("retry",     "backoff",               "connecting", None,         (connect,),
         "the pause before the next connect is over",
         bound="paced: backoff_min_s to backoff_max_s, a person is called after ten in a row"),
+    Row("mode_told", _ALL,                    None,         says_online,  (note_online,),
+        untaken=_STALE),
+    Row("mode_told", _ALL,                    None,         None,         (note_mode,),
+        "what the mode forbids, the gate forbids: a person is told",
+        untaken=_STALE),
     Row("restarted", _ALL,                    "connecting", None,         (connect,),
         "a new process trusts nothing of an earlier one",
         bound="person: one per start of a process",

@@ -151,10 +151,15 @@ class VenueSettings(Struct, frozen=True):
     queue_max_ns: int = 60 * NS
 
     @property
+    def answer_bound_ns(self) -> int:
+        """How long one order may stay open at the venue without a word: D + L + u."""
+        return self.deadline_ns + self.read_lag_ns + self.clock_error_max_ns
+
+    @property
     def absent_after_ns(self) -> int:
         """Age of a send at which not-found may count as absence: D + L + u (recovery.md 5)."""
         late = self.queue_max_ns if self.capabilities.deadline == "gateway" else 0
-        return self.deadline_ns + late + self.read_lag_ns + self.clock_error_max_ns
+        return self.answer_bound_ns + late
 
 
 class PassiveSettings(Struct, frozen=True):

@@ -115,7 +115,7 @@ def test_a_venue_that_says_nothing_is_asked_and_its_silence_told() -> None:
     bench.tick(120)
     close = bench.close(MARKET)
     assert close.state == "preparing", "reads two minutes old are no truth"
-    assert {"ask", "silent"} == close.timers.keys()
+    assert {"ask", "silent", "liveness"} == close.timers.keys()
     out = bench.step(TruthFailed(bench.now, bench.now, "b", 1, "dns"))
     assert (close.state, kinds(out)) == ("preparing", [])
     assert kinds(bench.fire(close, "silent")) == ["Alarm"]
@@ -367,6 +367,53 @@ def test_a_kill_lets_stuck_legs_try_at_once(state: str, urgency: str) -> None:
     out = bench.fire(close, "asked_again", ("immediate", "KILL"))
     assert ("b:X", "retry_asked") in told(out)
     assert "retry_asked" not in str(told(bench.fire(close, "asked_again", ("immediate", "ADL"))))
+
+
+@pytest.mark.parametrize("seconds", [100, 400])
+def test_the_budget_is_counted_since_the_pair_was_last_balanced_within_a_lot(seconds: int) -> None:
+    bench = Bench()
+    close = hedged(bench, "passive_limit")
+    first = close.legs[0].holding
+    first.change(-400)
+    bench.fire(close, "leg_moved", close.legs[0])
+    whole = close.timers["budget"] - bench.now
+    bench.now += seconds * NS
+    close.alarmed.add("naked")
+    first.change(399)
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert "budget" not in close.timers, "one lot is balanced, and no budget runs"
+    assert close.naked_usd_ns == 0
+    bench.now += NS
+    first.change(-399)
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert close.timers["budget"] == bench.now + whole, "counted anew, and told anew"
+
+
+def test_what_is_alive_for_longer_than_its_ladder_takes_is_told_once_in_every_state() -> None:
+    for state in [name for name in ALL if name != "reconciled"]:
+        bench = Bench()
+        close = close_in(bench, state, "idle", "idle")
+        assert close.liveness_ns == 483_500_000_000, "the bound of the defaults"
+        out = bench.fire(close, "liveness")
+        (alarm,) = [each for each in out.commands if isinstance(each, Alarm)]
+        assert (alarm.kind, alarm.machine, close.state) == ("liveness", "x", state)
+        assert state in alarm.text
+        assert bench.fire(close, "liveness").commands == []
+
+
+@pytest.mark.parametrize("urgency", ["normal", "urgent"])
+def test_a_close_asked_for_while_it_is_being_withdrawn_goes_on(urgency: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", "withdrawing", urgency="normal")
+    close.withdrawing = close.legs[1].held = True
+    out = bench.fire(close, "asked_again", (urgency, "MANUAL"))
+    assert not close.withdrawing
+    assert not close.legs[1].held
+    rung = PASSIVE if urgency == "normal" else AGGRESSIVE
+    assert [(machine.id, trigger, message) for machine, trigger, message in out.mail] == [
+        ("a:X", "start", rung),
+        ("b:X", "escalate", rung),
+    ]
 
 
 def test_a_withdrawn_close_ends_when_both_legs_rest_untouched() -> None:
@@ -801,6 +848,7 @@ def hedged(bench: Bench, state: str, **attributes: Any) -> Close:
 
 def away(bench: Bench, venue: str = "a") -> None:
     bench.core.sessions[venue].mode = "maintenance"
+    bench.core.sessions[venue].mode_since = bench.now
 
 
 @pytest.mark.parametrize("state", LADDER)
@@ -815,8 +863,71 @@ def test_a_hedged_pair_waits_for_a_venue_that_cannot_trade(state: str) -> None:
     (alarm,) = [each for each in out.commands if isinstance(each, Alarm)]
     assert (alarm.kind, alarm.machine) == ("venue_degraded", "x")
     assert "a:X cannot trade" in alarm.text
+    bench.now += NS
     again = bench.fire(close, "venue_moved")
-    assert (kinds(again), told(again)) == ([], [])
+    assert kinds(again) == [], "told once, and its time runs"
+    assert told(again) == [("a:X", "stand_by"), ("b:X", "stand_by")]
+
+
+@pytest.mark.parametrize("state", RUN)
+def test_another_venue_that_goes_away_meanwhile_is_told_and_has_its_own_time(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    began = bench.now
+    away(bench)
+    if state == "stuck":
+        close.timers["together"] = bench.now + 300 * NS
+        close.legs[0].outage_told = bench.now
+    else:
+        bench.fire(close, "venue_moved")
+    bench.now += 190 * NS
+    away(bench, "b")
+    out = bench.fire(close, "venue_moved")
+    (alarm,) = [each for each in out.commands if isinstance(each, Alarm)]
+    assert "b:X cannot trade" in alarm.text
+    assert "110 s at most" in alarm.text
+    assert close.timers["together"] == began + 300 * NS, "the first outage still lasts"
+    bench.core.sessions["a"].mode = "online"
+    bench.core.sessions["a"].mode_since = 0
+    out = bench.fire(close, "venue_moved")
+    assert close.timers["together"] == began + 490 * NS
+    assert kinds(out) == []
+    assert told(out) == [("a:X", "stand_by"), ("b:X", "stand_by")], "a can trade, and may not lead"
+
+
+def test_a_venue_that_only_tries_again_does_not_begin_another_wait() -> None:
+    bench = Bench()
+    close = hedged(bench, "passive_limit")
+    lane = bench.core.lanes["a"]
+    lane.state, lane.refused_since = "unready", bench.now
+    began = bench.now
+    bench.fire(close, "venue_moved")
+    bench.now += 30 * NS
+    lane.state = "open"
+    bench.fire(close, "venue_moved")
+    assert not close.waits_together, "it is tried"
+    lane.state = "unready"
+    out = bench.fire(close, "venue_moved")
+    assert close.timers["together"] == began + 300 * NS
+    assert [each for each in kinds(out) if each == "Alarm"] == []
+    lane.state = "open"
+    bench.fire(close, "venue_moved")
+    bench.now = began + 300 * NS
+    lane.state = "unready"
+    bench.fire(close, "venue_moved")
+    assert not close.waits_together, "it has waited for as long as it may"
+
+
+@pytest.mark.parametrize("state", LADDER)
+def test_what_an_order_could_fill_beyond_the_difference_is_seen_at_every_fill(state: str) -> None:
+    bench = Bench()
+    close = hedged(bench, state)
+    close.timers["together"] = bench.now + 300 * NS
+    away(bench)
+    bench.order(close.legs[1], "live")
+    out = bench.fire(close, "leg_moved", close.legs[1])
+    assert ("b:X", "stand_by") in told(out)
+    assert ("a:X", "stand_by") not in told(out), "nothing of its own rests"
 
 
 CUT_OFF: dict[str, Callable[[Bench], None]] = {
@@ -914,9 +1025,11 @@ def test_both_go_on_when_the_venue_is_back(state: str) -> None:
     close = hedged(bench, state)
     close.timers["together"] = bench.now + 300 * NS
     away(bench)
-    assert told(bench.fire(close, "venue_moved")) == []
+    assert told(bench.fire(close, "venue_moved")) == [("a:X", "stand_by"), ("b:X", "stand_by")]
     bench.core.sessions["a"].mode = "online"
+    bench.core.sessions["a"].mode_since = 0
     bench.core.sessions["b"].state = "backoff"
+    bench.core.sessions["b"].untrusted_since = bench.now
     assert told(bench.fire(close, "venue_moved")) == [], "the other is away now"
     bench.core.sessions["b"].state = "live"
     out = bench.fire(close, "venue_moved")

@@ -68,16 +68,50 @@ def test_what_counts_once_or_says_nothing_new_changes_nothing(trigger: str, stat
 def test_a_venue_that_pushes_back_is_left_alone_for_longer_each_time() -> None:
     bench = Bench()
     lane = lane_in(bench, "open")
+    alarms = []
     for seconds in PAUSES_S:
         out = bench.fire(lane, "pushed_back", refusal())
         assert (lane.state, lane.timers) == ("shut", {"reopen": bench.now + seconds * NS})
-        assert said(out) == [], "that a venue is busy is nobody's alarm"
+        alarms.append(said(out))
         bench.now += seconds * NS
         bench.fire(lane, "reopen")
         assert (lane.state, lane.timers) == ("open", {})
+    told_at = sum(PAUSES_S[:4])
+    assert told_at >= 10 > sum(PAUSES_S[:3]), "that a venue is busy for a moment is nobody's alarm"
+    assert alarms[4] == [("venue_degraded", "b")]
+    assert [found for found in alarms if found] == [alarms[4]], "once until it takes an order"
     bench.fire(lane, "order_taken")
-    bench.fire(lane, "pushed_back", refusal())
+    assert said(bench.fire(lane, "pushed_back", refusal())) == []
     assert lane.timers == {"reopen": bench.now + NS}, "an order that was taken forgets them"
+
+
+@pytest.mark.parametrize("trigger", ["mode_refused", "unfit"])
+def test_a_cause_that_lasts_is_told_once_until_an_order_is_taken(trigger: str) -> None:
+    bench = Bench()
+    lane = lane_in(bench, "open")
+    for expected in ([("venue_degraded", "b")], [], []):
+        assert said(bench.fire(lane, trigger, refusal("MALFORMED"))) == expected
+        bench.fire(lane, "mode_told")
+        assert lane.state == "open"
+        bench.now += 30 * NS
+    began = bench.now - 90 * NS
+    assert lane.refused_since == began, "it lasts since the first refusal"
+    bench.fire(lane, "order_taken")
+    if trigger == "mode_refused":
+        assert lane.refused_since == 0
+        assert said(bench.fire(lane, trigger, refusal())) == [("venue_degraded", "b")]
+    else:
+        assert lane.refused_since == began, "an order on another instrument says nothing of this"
+
+
+def test_an_order_that_was_under_way_as_the_lane_shut_ends_no_trial() -> None:
+    bench = Bench()
+    lane = lane_in(bench, "open")
+    bench.fire(lane, "mode_refused", refusal())
+    bench.fire(lane, "order_taken")
+    assert lane.refused_since == bench.now
+    bench.fire(lane, "mode_told")
+    assert said(bench.fire(lane, "mode_refused", refusal())) == []
 
 
 def test_a_stated_time_is_kept_and_a_later_one_prolongs_it() -> None:

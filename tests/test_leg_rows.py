@@ -5,6 +5,7 @@ What a row should do is written here from the ladder's rules, not read off the t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -656,7 +657,107 @@ def test_a_leg_that_does_not_wait_asks_for_nothing(state: str) -> None:
     assert (out.commands, told(out)) == ([], [])
 
 
+# ---------------------------------------------------------------- the venue takes no order
+
+NO_ORDERS: dict[str, Callable[[Bench], None]] = {
+    "mode": lambda bench: setattr(bench.core.sessions["b"], "mode", "cancel_only"),
+    "trust": lambda bench: setattr(bench.core.sessions["b"], "state", "recovering"),
+    "lane": lambda bench: setattr(bench.core.lanes["b"], "state", "banned"),
+}
+no_orders = pytest.mark.parametrize("why", NO_ORDERS.values(), ids=NO_ORDERS.keys())
+
+
+@no_orders
+def test_what_rests_is_not_cancelled_for_a_step_that_could_not_be_placed(
+    why: Callable[[Bench], None],
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "aggressive_limit", order="live")
+    leg.timers["deadline"] = bench.now + 9 * NS
+    why(bench)
+    out = bench.fire(leg, "attempt")
+    assert (leg.state, leg.step, told(out)) == ("aggressive_limit", 0, [])
+    assert leg.timers["attempt"] == bench.now + 5 * NS, "looked at again after an attempt's time"
+
+
+@no_orders
+@pytest.mark.parametrize(("state", "wish"), [("passive_limit", 1), ("aggressive_limit", 2)])
+def test_what_rests_outlives_its_rung_until_the_venue_takes_orders(
+    state: str, wish: int, why: Callable[[Bench], None]
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="live")
+    why(bench)
+    out = bench.fire(leg, "deadline")
+    assert (leg.state, leg.next_rung, told(out)) == (state, wish, [])
+    assert leg.timers["deadline"] == bench.now + 5 * NS
+    assert told(bench.fire(leg, "recheck")) == [], "it takes none yet"
+    bench.core.sessions["b"].mode = "online"
+    bench.core.sessions["b"].state = "live"
+    bench.core.lanes["b"].state = "open"
+    out = bench.fire(leg, "recheck")
+    assert leg.state == "withdrawing"
+    check_arrival(leg, out)
+    assert leg.order is not None
+    leg.order.state = "cancelled"
+    bench.fire(leg, "order_ended", leg.order)
+    assert leg.state == RUNG_STATES[wish]
+
+
+@no_orders
+@pytest.mark.parametrize("state", ["passive_limit", "aggressive_limit"])
+def test_a_rung_that_is_asked_for_is_remembered_while_the_venue_takes_no_order(
+    state: str, why: Callable[[Bench], None]
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, state, order="live")
+    why(bench)
+    assert told(bench.fire(leg, "escalate", MARKET)) == []
+    assert (leg.state, leg.next_rung) == (state, MARKET)
+    assert leg.timers["deadline"] == bench.now + 5 * NS
+    assert told(bench.fire(leg, "escalate", PASSIVE)) == []
+    assert leg.next_rung == MARKET, "a wish never falls"
+    assert leg.order is not None
+    leg.order.state = "cancelled"
+    bench.fire(leg, "order_ended", leg.order)
+    assert leg.state == "market", "its order ended by itself: nothing keeps it below"
+
+
+def test_an_order_that_ends_while_aggressive_limit_is_wished_for_is_followed_there() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "passive_limit", order="cancelled", next_rung=AGGRESSIVE)
+    bench.fire(leg, "order_ended", leg.order)
+    assert leg.state == "aggressive_limit"
+
+
+@no_orders
+def test_a_quote_that_was_left_behind_stays_where_no_other_could_be_placed(
+    why: Callable[[Bench], None],
+) -> None:
+    bench = Bench(CloseSettings(passive_limit=PassiveSettings(price="own_touch")))
+    leg = leg_in(bench, "passive_limit", order="live")
+    bench.tick(2)
+    bench.quote(1, 10_003, 10_020)
+    why(bench)
+    bench.fire(leg, "recheck")
+    assert (leg.state, leg.requotes) == ("passive_limit", 0)
+
+
 # ---------------------------------------------------------------- the pair waits together
+
+
+@pytest.mark.parametrize("rung", range(3))
+@pytest.mark.parametrize(("sibling_did", "stays"), [(0, False), (TEN, True)])
+def test_an_order_known_again_while_the_pair_waits_rests_only_for_the_difference(
+    sibling_did: int, stays: bool, rung: int
+) -> None:
+    bench = Bench()
+    leg = leg_in(bench, "doubtful", rung=rung, order="live")
+    assert leg.sibling is not None
+    leg.sibling.holding.change(-sibling_did)
+    leg.close.timers["together"] = bench.now + 300 * NS
+    bench.fire(leg, "order_live", leg.order)
+    assert leg.state == (RUNG_STATES[rung] if stays else "withdrawing")
 
 
 @pytest.mark.parametrize("state", RUNG_STATES)
@@ -854,6 +955,26 @@ def test_a_hold_between_two_orders_is_remembered(state: str) -> None:
 
 
 # ---------------------------------------------------------------- gates
+
+
+def test_a_wide_spread_is_waited_for_once_and_not_once_a_rung() -> None:
+    bench = Bench()
+    leg = leg_in(bench, "passive_limit")
+    bench.quote(1, 9_000, 11_000)
+    bench.fire(leg, "attempt_due")
+    due = bench.now + 20 * NS
+    assert (leg.state, leg.timers["gate"]) == ("waiting", due)
+    bench.now += 15 * NS
+    bench.quote(1, 9_000, 11_000)
+    bench.fire(leg, "escalate", AGGRESSIVE)
+    bench.fire(leg, "attempt_due")
+    assert (leg.state, leg.timers["gate"]) == ("waiting", due)
+    bench.quote(1, 9_999, 10_001)
+    bench.fire(leg, "recheck")
+    assert leg.state == "aggressive_limit"
+    bench.quote(1, 9_000, 11_000)
+    bench.fire(leg, "attempt_due")
+    assert leg.timers["gate"] == bench.now + 20 * NS, "it was narrow meanwhile: another wide spread"
 
 
 @pytest.mark.parametrize("state", RUNG_STATES)

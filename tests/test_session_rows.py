@@ -12,7 +12,9 @@ from machines.messages import (
     EngineStarted,
     InstrumentTruth,
     LinkClosed,
+    LinkOpened,
     LinkStale,
+    ModeChanged,
     ReadTruth,
     TruthFailed,
     TruthRead,
@@ -73,6 +75,43 @@ def test_news_that_a_state_has_no_use_for_changes_nothing(trigger: str, state: s
     out = bench.fire(session, trigger, message)
     assert picture(bench.core) == before
     assert out.commands == []
+
+
+# ---------------------------------------------------------------- modes
+
+
+@pytest.mark.parametrize("state", ALL)
+@pytest.mark.parametrize("mode", ["maintenance", "halted", "cancel_only", "post_only"])
+def test_a_venue_that_is_not_online_is_told_of_once_until_it_is(mode: str, state: str) -> None:
+    bench = Bench()
+    session = session_in(bench, state)
+    out = bench.fire(session, "mode_told", ModeChanged(bench.now, "a", mode))
+    assert (session.state, session.mode, session.mode_since) == (state, mode, bench.now)
+    (alarm,) = out.commands
+    assert isinstance(alarm, Alarm)
+    assert (alarm.kind, alarm.machine) == ("venue_degraded", "a")
+    assert alarm.text.startswith(mode.replace("_", " "))
+    began = bench.now
+    bench.now += NS
+    out = bench.fire(session, "mode_told", ModeChanged(bench.now, "a", "halted"))
+    assert (session.mode, session.mode_since, kinds(out)) == ("halted", began, [])
+    bench.fire(session, "mode_told", ModeChanged(bench.now, "a", "online"))
+    assert (session.mode, session.mode_since) == ("online", 0)
+    out = bench.fire(session, "mode_told", ModeChanged(bench.now, "a", mode))
+    assert kinds(out) == ["Alarm"], "another time is another cause"
+
+
+def test_a_venue_that_said_no_mode_when_it_was_linked_again_is_online() -> None:
+    bench = Bench()
+    session = session_in(bench, "live")
+    bench.fire(session, "mode_told", ModeChanged(bench.now, "a", "maintenance"))
+    bench.step(LinkClosed(bench.now, "a", "reset", 0))
+    bench.fire(session, "retry")
+    bench.step(LinkOpened(bench.now, "a"))
+    assert session.mode_since > 0
+    for _ in range(2):
+        bench.fire(session, "truth", read(bench))
+    assert (session.state, session.mode, session.mode_since) == ("live", "online", 0)
 
 
 # ---------------------------------------------------------------- links

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.simulation.memento import Memento, key_of
+from engine.simulation.memento import ALARM_ONLY, Memento, key_of
 from engine.simulation.small_world import (
     START,
     VENUES,
@@ -236,5 +236,5 @@ class Explorer:
             *self.core.holdings,
             *(session for session in self.core.sessions.values() if not session.trusted),
         ]
-        if not any(machine.timers for machine in machines):
+        if not any(machine.timers.keys() - {ALARM_ONLY} for machine in machines):
             self._break(f"asleep: {close.state} with legs {[leg.state for leg in close.legs]}")

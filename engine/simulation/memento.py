@@ -38,9 +38,11 @@ _TIMES = frozenset(
     """
     sent_at died_at announced_at doubted_at missing_first missing_last unknown_since quoted_at
     retried_at read_after wanted_at agreed_at last_fill_at last_fill_venue_at read_sent_at
-    read_taken_at opened_at unexplained_until until
+    read_taken_at opened_at unexplained_until until refused_since mode_since
     """.split()
 )
+#: The timer that raises an alarm and decides nothing.
+ALARM_ONLY = "liveness"
 _CONTAINERS = frozenset({dict, list, set})
 
 
@@ -148,7 +150,8 @@ def key_of(core: Core, now: int) -> tuple[Any, ...]:
         parts.append(tuple([time and time - now for time in kind.times(thing)]))
         timers = getattr(thing, "timers", None)
         if timers:
-            parts.append(tuple(sorted([(tag, due - now) for tag, due in timers.items()])))
+            due_in = [(tag, due - now) for tag, due in timers.items() if tag != ALARM_ONLY]
+            parts.append(tuple(sorted(due_in)))
 
     for thing in (*core.sessions.values(), *core.lanes.values(), *core.holdings):
         add(thing)

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.simulation.memento import ALARM_ONLY
 from machines.core import Core
 from machines.messages import (
     CallLost,
@@ -298,7 +299,7 @@ class Coming:
         return told, TruthRead(now, sent_at, now, venue, scope, rows)
 
     def _of_time(self, venues: Venues) -> Iterator[Move]:
-        timers = [each for each in self.core.timers() if self._is_ours(each[0])]
+        timers = [each for each in self.core.timers() if self._decides(each[0], each[1])]
         if not timers:
             return
         first = min(due for _, _, due in timers)
@@ -311,8 +312,13 @@ class Coming:
                 )
                 yield label, venues, (TimerFired(at, uid, tag, due),), at
 
-    def _is_ours(self, uid: int) -> bool:
-        """Where no word is missed sessions stay trusted: their timers lead elsewhere."""
+    def _decides(self, uid: int, tag: str) -> bool:
+        """Whether a timer leads anywhere: not one that only tells a person.
+
+        Where no word is missed sessions stay trusted: their timers lead elsewhere.
+        """
+        if tag == ALARM_ONLY:
+            return False
         return self.world.stranger or type(self.core.machine(uid)).__name__ != "Session"
 
     def _of_stranger(self, venues: Venues) -> Iterator[Move]:

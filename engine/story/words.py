@@ -70,6 +70,7 @@ TIMERS: dict[tuple[type, str], str] = {
     (Order, "cancel_silent"): "nothing was heard of the cancel of order {} in time",
     (Order, "ask"): "the venue is due to be asked about order {} again",
     (Order, "alarm"): "the fate of order {} has been in doubt for too long",
+    (Close, "liveness"): "close {} is alive for longer than its ladder takes",
     (Close, "budget"): "the budget of close {} for being naked is spent",
     (Close, "ask"): "the venues are due to be asked again for close {}",
     (Close, "silent"): "close {} has had no answer of the venues for too long",

@@ -40,6 +40,8 @@ LANE_TRIGGERS: dict[str, str] = {
 BAN_NS = 60 * NS
 #: How often a venue is asked for its mode after it refused an order for it.
 MODE_ASKED_NS = 30 * NS
+#: How long a venue may push back before a person is told.
+PUSHED_BACK_LONG_NS = 10 * NS
 _PUSHED_BACK_NS = NS
 _PUSHED_BACK_MAX_NS = 30 * NS
 
