@@ -40,7 +40,7 @@ class Holding:
     __slots__ = (
         "announced", "announced_at", "ask_count", "believed_at", "book", "declared_at",
         "doubted_at", "dust", "entry", "filled", "foreign", "id", "instrument", "lane",
-        "last_fill_at", "last_fill_side", "last_fill_venue_at", "latest", "listed", "order_count",
+        "last_fill_at", "last_fill_venue_at", "last_fills", "latest", "listed", "order_count",
         "orders", "owned", "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal",
         "read_ok", "read_qty", "read_sent_at", "read_taken_at", "session", "state", "timers",
         "told_qty", "trades", "uid", "unexplained", "unexplained_at",
@@ -78,7 +78,8 @@ class Holding:
         #: The newest change that is in `qty`: ours, or the venue's own doing.
         self.last_fill_at = 0
         self.last_fill_venue_at = 0
-        self.last_fill_side = 0
+        #: Signed units of the changes of one side that came within the read lag of each other.
+        self.last_fills = 0
         self.read_at = 0
         self.read_agreed = False
         self.read_equal = 0
@@ -127,6 +128,14 @@ class Holding:
         """Book a change that somebody else did: what it takes is lost, what it adds is not ours."""
         self.qty += units
         self._disown()
+
+    def note_fill(self, units: int, at: int, venue_at: int) -> None:
+        """Note the newest change that is in `qty`: a read that left before it may not show it."""
+        if at > self.last_fill_at + self.venue.read_lag_ns or units * self.last_fills < 0:
+            self.last_fills = 0
+        self.last_fills += units
+        self.last_fill_at = at
+        self.last_fill_venue_at = max(self.last_fill_venue_at, venue_at)
 
     def _disown(self) -> None:
         """Nothing is ours beyond what is held."""
@@ -205,7 +214,7 @@ def verdict_of(holding: Holding) -> Verdict:
         taken_at=holding.read_taken_at,
         last_fill_at=holding.last_fill_at,
         last_fill_venue_at=holding.last_fill_venue_at,
-        last_fill_side=holding.last_fill_side,
+        last_fills=holding.last_fills,
         announced_at=holding.announced_at,
         read_lag_ns=holding.venue.read_lag_ns,
         own_open=0 if shown is None else holding.own_open(shown - holding.qty),

@@ -295,9 +295,7 @@ def take(
     shown = holding.absorb(change) if told.venue_at <= holding.unexplained_until else 0
     holding.suffer(change - shown)
     if change != shown:
-        holding.last_fill_at = known_at
-        holding.last_fill_venue_at = max(holding.last_fill_venue_at, told.venue_at)
-        holding.last_fill_side = 1 if change > 0 else -1
+        holding.note_fill(change, known_at, told.venue_at)
     if not isinstance(told, PositionMoved):
         holding.remember(told.trade)
         holding.listed.pop(told.trade, None)

@@ -88,10 +88,7 @@ def credit(order: Order, grown: int, at: int, venue_at: int, out: Out) -> None:
     holding = order.holding
     side = order.side
     holding.change(side * (grown - _believed_already(order, grown, venue_at)))
-    holding.last_fill_at = at
-    holding.last_fill_side = side
-    if venue_at > holding.last_fill_venue_at:
-        holding.last_fill_venue_at = venue_at
+    holding.note_fill(side * grown, at, venue_at)
     if order.leg is not None:
         holding.filled += grown
     leg = order.hearer

@@ -142,13 +142,39 @@ def test_a_read_that_may_lag_behind_our_own_fill_shows_nothing_new() -> None:
     bench.core.holdings[1].venue = bench.core.sessions["b"].venue
     holding = position(bench, "settled", qty=-700, owned=-700)
     shown(bench, holding, -TEN)
-    holding.last_fill_at, holding.last_fill_side = bench.now, BUY
+    holding.last_fill_at, holding.last_fills = bench.now, 300
     before = picture(bench.core)
     lagging = holding.venue.read_lag_ns
     assert lagging, "the bench's venues lag"
     out = read(bench, holding)
     assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
+
+
+def test_a_read_that_lags_behind_more_than_we_have_filled_is_no_lag() -> None:
+    bench = Bench()
+    bench.core.holdings[1].venue = bench.core.sessions["b"].venue
+    holding = position(bench, "settled", qty=-700, owned=-700)
+    holding.last_fill_at, holding.last_fills = bench.now, 300
+    shown(bench, holding, -TEN - 1)
+    read(bench, holding)
+    assert holding.state == "doubted", "a lot more than our own fills is somebody else's"
+
+
+def test_fills_of_one_side_within_the_read_lag_of_each_other_add_up() -> None:
+    holding = Bench().core.holdings[1]
+    lag = holding.venue.read_lag_ns
+    holding.note_fill(3, 100, 90)
+    holding.note_fill(4, 100 + lag, 80)
+    assert (holding.last_fills, holding.last_fill_at, holding.last_fill_venue_at) == (
+        7,
+        100 + lag,
+        90,
+    )
+    holding.note_fill(5, 101 + 2 * lag, 95)
+    assert holding.last_fills == 5, "a read that shows the one shows the other"
+    holding.note_fill(-2, 102 + 2 * lag, 96)
+    assert holding.last_fills == -2, "the other side"
 
 
 # ---------------------------------------------------------------- the venue did it
@@ -244,7 +270,7 @@ def test_two_rounds_too_soon_after_our_own_fill_prove_nothing_yet(state: str) ->
     bench = Bench()
     holding = position(bench, state)
     shown(bench, holding, -300)
-    holding.last_fill_at, holding.last_fill_side = bench.now, BUY
+    holding.last_fill_at, holding.last_fills = bench.now, 300
     out = read(bench, holding)
     assert (holding.qty, said(out)) == (-TEN, [])
     assert holding.state == ("doubted" if state == "settled" else state)

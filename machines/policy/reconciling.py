@@ -79,7 +79,7 @@ def death_is_witnessed(
 #: What a round (positions, orders and trades of one read) says of the position in one instrument:
 #: `void`: incomplete, or older than something we know; it counts for nothing.
 #: `adds_up`: the position before, with everything known since, is the position now.
-#: `may_lag`: it may show what was held before the newest fill.
+#: `may_lag`: it may show what was held before the newest fills.
 #: `differs`: it does not add up, and proves nothing yet: one round alone, or too soon after a fill.
 #: `own`: it may be explained once no order of ours can fill any more; those have to end first.
 #: `explained`: two rounds add up with what was announced, or what the venue says that it took.
@@ -103,7 +103,7 @@ def judge_round(
     taken_at: int,
     last_fill_at: int,
     last_fill_venue_at: int,
-    last_fill_side: int,
+    last_fills: int,
     announced_at: int,
     read_lag_ns: int,
     own_open: int,
@@ -113,9 +113,10 @@ def judge_round(
 
     Signed units. `believed` has every own fill, those told by the round too. `announced` is what
     strangers were said to have traded since (the newest told at `announced_at`), `taken` what the
-    venue lists as its own doing; neither is in `believed`. `rounds` is how many complete rounds in
-    a row showed this position. `own_open` is what orders of ours could have filled untold towards
-    the difference, `own_alive` whether any order of ours may still fill.
+    venue lists as its own doing; neither is in `believed`. `last_fills` is what filled of late,
+    each within the read lag of the one before: no read lags by more. `rounds` is how many complete
+    rounds in a row showed this position. `own_open` is what orders of ours could have filled untold
+    towards the difference, `own_alive` whether any order of ours may still fill.
     """
     if shown is None or not complete:
         return "void"
@@ -128,7 +129,8 @@ def judge_round(
         return "adds_up"
     difference = shown - believed
     recent = last_fill_at > 0 and sent_at < last_fill_at + read_lag_ns
-    if recent and not known and difference * last_fill_side < 0:
+    behind = difference * last_fills < 0 and abs(difference) <= abs(last_fills)
+    if recent and not known and behind:
         return "may_lag"
     if rounds < 2:
         return "differs"
