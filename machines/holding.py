@@ -61,6 +61,7 @@ from machines.holding_moves import (
     tell_foreign,
     venue_is_banned,
     venue_is_untrusted,
+    void_round_contradicts,
 )
 from machines.table import Row, State, Table
 
@@ -86,9 +87,15 @@ ROWS = (
     Row("read",         "unread",   None,       (venue_is_untrusted, round_contradicts), (suspect_soon,),
         "our orders there may be larger than what is left: they end, unless the next read says at once",
         bound=_ROUND),
+    Row("read",         "unread",   None,       (venue_is_untrusted, void_round_contradicts), (suspect_soon,),
+        "what would explain it is not told yet, but our orders there may be larger than what is left",
+        bound=_ROUND),
     Row("read",         _ALL,       None,       venue_is_untrusted,     (ignore,),
         "its session reads until two agree, which count here as well",
         untaken="doubted, settled: a venue that is not trusted has left every position unread",
+        bound=_ROUND),
+    Row("read",         "settled",  "doubted",  void_round_contradicts, (doubt, suspect_soon, ask_later),
+        "another position than ours, and what would explain it is not told: nothing is placed until it is",
         bound=_ROUND),
     Row("read",         "settled",  None,       round_is_void,          (ignore,),
         "it counts for nothing"),
@@ -97,6 +104,9 @@ ROWS = (
         "a read behind our own fills shows what was held before them"),
     Row("read",         "settled",  "doubted",  None,                   (doubt, judge_again),
         "it does not add up: what is in question is judged by the rows below",
+        bound=_ROUND),
+    Row("read",         _ASKING,    None,       void_round_contradicts, (suspect_soon, ask_later),
+        "what would explain it is not told yet, but our orders there may be larger than what is left",
         bound=_ROUND),
     Row("read",         _ASKING,    None,       round_is_void,          (ask_later,),
         "it counts for nothing; another one is awaited",

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from machines.book import Book
-from machines.policy.reconciling import Verdict, judge_round
+from machines.policy.reconciling import Verdict, is_behind, judge_round
 from machines.types import Instrument, VenueSettings
 
 if TYPE_CHECKING:
@@ -220,6 +220,26 @@ def verdict_of(holding: Holding) -> Verdict:
         own_open=0 if shown is None else holding.own_open(shown - holding.qty),
         own_alive=bool(holding.orders),
     )
+
+
+def void_contradicts(holding: Holding) -> bool:
+    """Whether a read that proves nothing shows all the same that what we believe is not so.
+
+    The venue lists what it took by itself, or the position is not ours, nor that of before our
+    newest fills, while the trades or orders that would explain it are missing.
+    """
+    shown = holding.read_qty
+    if verdict_of(holding) != "void":
+        return False
+    if shown is None or holding.read_ok or holding.listed_units:
+        return holding.listed_units != 0
+    difference = shown - holding.qty - holding.announced - holding.listed_units
+    sent_at = holding.read_sent_at
+    recent = holding.last_fill_at > 0 and (
+        sent_at < holding.last_fill_at + holding.venue.read_lag_ns
+        or holding.read_taken_at < holding.last_fill_venue_at
+    )
+    return difference != 0 and not (recent and is_behind(difference, holding.last_fills))
 
 
 def is_known(holding: Holding, since: int) -> bool:

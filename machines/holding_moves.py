@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from machines.holding_model import verdict_of
+from machines.holding_model import verdict_of, void_contradicts
 from machines.messages import Alarm, Arm, FillReported, PositionMoved, ReadTruth, TradeRow
 from machines.policy.reconciling import SUSPECT_NS, Verdict, look_again_after
 from machines.table import Out
@@ -77,6 +77,11 @@ def more_is_held(e: EventData) -> bool:
     holding: Holding = e.model
     shown = holding.read_qty or 0
     return abs(shown) > abs(holding.qty + holding.listed_units)
+
+
+def void_round_contradicts(e: EventData) -> bool:
+    """The read counts for nothing, but shows that what we believe to hold is not so."""
+    return void_contradicts(e.model)
 
 
 def order_exceeds_what_is_shown(e: EventData) -> bool:

@@ -91,7 +91,12 @@ def test_a_gap_leaves_the_position_unread_whatever_was_known(state: str) -> None
 
 
 VOID: dict[str, dict[str, Any]] = {
-    "incomplete": {"read_ok": False},
+    "incomplete, and no position in it": {"read_ok": False, "read_qty": None},
+    "incomplete, and behind our own fill": {
+        "read_ok": False,
+        "last_fill_at": 10**18,
+        "last_fills": -TEN,
+    },
     "asked before our own fill was told": {"last_fill_at": 10**18},
     "taken before our own fill happened": {"last_fill_at": 1, "last_fill_venue_at": 10**18},
     "older than a stranger's trade": {"announced": 300, "announced_at": 10**18},
@@ -149,6 +154,38 @@ def test_a_read_that_may_lag_behind_our_own_fill_shows_nothing_new() -> None:
     out = read(bench, holding)
     assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_an_incomplete_read_of_another_position_ends_our_orders_and_proves_nothing(
+    state: str,
+) -> None:
+    bench = Bench()
+    holding = position(bench, state, read_ok=False)
+    shown(bench, holding, -300)
+    holding.read_ok = False
+    leg = holding.owner
+    assert leg is not None
+    bench.order(leg, "live")
+    out = read(bench, holding)
+    assert (holding.state, holding.qty) == ("doubted" if state == "settled" else state, -TEN)
+    assert (said(out), "suspect" in holding.timers) == ([], True)
+    assert not holding.read_agreed
+    out = bench.fire(holding, "suspect")
+    assert told(out) == [("b:X", "order_suspected")]
+
+
+def test_an_incomplete_read_of_a_venue_without_trust_ends_our_orders_too() -> None:
+    bench = Bench()
+    bench.core.sessions["b"].state = "syncing"
+    holding = position(bench, "unread")
+    shown(bench, holding, -300)
+    holding.read_ok = False
+    leg = holding.owner
+    assert leg is not None
+    bench.order(leg, "live")
+    read(bench, holding)
+    assert (holding.state, "suspect" in holding.timers) == ("unread", True)
 
 
 def test_a_read_that_lags_behind_more_than_we_have_filled_is_no_lag() -> None:

@@ -165,7 +165,7 @@ def _end(legs: tuple[Drawn, ...], word: str, *, doubtful: bool) -> Entries:
     if doubtful:
         for at_s in (140, 150):
             entries += [(at_s, 'engine = "kill"'), (at_s + 1, 'engine = "restart"')]
-        entries += [(at_s, what) for at_s in (160, 161, 162, 320, 321) for what in doubts]
+        entries += [(at_s, what) for at_s in (160, 161, 162, 320, 321, 380, 381) for what in doubts]
     if word:
         said = f'operator = {{ command = "{word}", pair = "x" }}'
         entries += [(at_s, said) for at_s in (200, 240, 300, 360, 400)]

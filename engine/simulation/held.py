@@ -85,6 +85,8 @@ class Held:
             return
         if course.changes and self._was_cancelled(trade, course.changes):
             return
+        if self._makes_up_for_a_dead_order(trade, abs(after)):
+            return
         key = self.instruments[trade.instrument].key
         self.found.note("I7", f"{key}: {before} became {after}", self.found.position_flips)
 
@@ -93,6 +95,14 @@ class Held:
         cancelled_at = self.sent.cancelled_at.get(trade.order)
         shown = [each.shown_at for each in changes if each.shown_at is not None]
         return cancelled_at is not None and bool(shown) and cancelled_at <= max(shown) + REACTION_NS
+
+    def _makes_up_for_a_dead_order(self, trade: SimTrade, excess: int) -> bool:
+        """Whether an order that the venue had reported dead filled what is too much now.
+
+        The order of this trade was sent for what that one had left, and its cancel was on its way.
+        """
+        cancelled_at = self.sent.cancelled_at.get(trade.order)
+        return cancelled_at is not None and excess <= self.told.posthumous[trade.instrument]
 
     # ------------------------------------------------------------ after every instant
 

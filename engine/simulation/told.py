@@ -65,6 +65,8 @@ class Told:
         self.deceived: set[int] = set()
         #: Orders that a venue reported dead: if they live on, that is the venue's own breach.
         self.dead: set[int] = set()
+        #: Units that such orders filled after that, by instrument.
+        self.posthumous = [0 for _ in indices]
         #: What was shown since the journal was last written, and what of ours it took.
         self._unwritten: list[tuple[int, Change, int]] = []
         self._shown: list[int | None] = [None for _ in indices]
@@ -165,22 +167,25 @@ class Told:
 
     def _order(self, fact: OrderReported) -> None:
         if fact.cum is not None:
-            if fact.status in ENDS:
+            dying = fact.status in ENDS and fact.order not in self.dead
+            if dying:
                 self.dead.add(fact.order)
-            self._raise(fact.order, fact.cum, fact.at)
+            self._raise(fact.order, fact.cum, fact.at, dying=dying)
 
     def _trade(self, order: int, trade: str, qty: int, cum: int, at: int) -> None:
         trades = self._trades.setdefault(order, {})
         trades[trade] = qty
         self._raise(order, max(sum(trades.values()), cum), at)
 
-    def _raise(self, order: int, cum: int, at: int) -> None:
+    def _raise(self, order: int, cum: int, at: int, *, dying: bool = False) -> None:
         side = self._sides.get(order)
         before = self._cums.get(order, 0)
         if side is None or cum <= before:
             return
         self._cums[order] = cum
         index = side[1]
+        if order in self.dead and not dying:
+            self.posthumous[index] += cum - before
         change = side[0] * (cum - before)
         self.filled[index] += change
         self.news_at[index] = at

@@ -91,6 +91,11 @@ Verdict = Literal[
 ]
 
 
+def is_behind(difference: int, last_fills: int) -> bool:
+    """Whether what a read shows beside what we believe is no more than our newest fills undone."""
+    return difference * last_fills < 0 and abs(difference) <= abs(last_fills)
+
+
 def judge_round(
     *,
     believed: int,
@@ -129,8 +134,7 @@ def judge_round(
         return "adds_up"
     difference = shown - believed
     recent = last_fill_at > 0 and sent_at < last_fill_at + read_lag_ns
-    behind = difference * last_fills < 0 and abs(difference) <= abs(last_fills)
-    if recent and not known and behind:
+    if recent and not known and is_behind(difference, last_fills):
         return "may_lag"
     if rounds < 2:
         return "differs"
