@@ -210,7 +210,9 @@ ROWS = (
     Row("settled",      (*_NEW, *_HELD, *_DEAD), None,         None,             (ignore,),
         "nothing is in doubt: the venue's word goes, not a person's"),
     # -- a new process
-    Row("restarted",    (*_NEW, *_HELD),       "unknown",      None,             (begin_doubt,),
+    Row("restarted",    "cancelling",          "unknown",      None,             (begin_doubt, repeat_cancel),
+        "nobody knows whether its cancel has left: it goes again at once, being idempotent"),
+    Row("restarted",    (*_NEW, "live"),       "unknown",      None,             (begin_doubt,),
         "whatever was not dead before the restart is in doubt after it"),
     Row("restarted",    _DOUBT,                None,           None,             (ask_again,)),
     Row("restarted",    _DEAD,                 None,           None,             (ignore,),

@@ -468,3 +468,12 @@ def test_a_filled_order_stays_filled_whatever_is_said_of_it(trigger: str) -> Non
     order.grown = 0
     out = bench.fire(order, trigger, None)
     assert (order.state, out.commands, told(out)) == ("filled", [], [])
+
+
+@pytest.mark.parametrize("state", ["pending", "sent", "live", "cancelling"])
+def test_a_new_process_sends_a_cancel_again_that_may_never_have_left(state: str) -> None:
+    bench = Bench()
+    order = order_in(state, bench)
+    out = restarted(bench, order)
+    assert order.state == "unknown"
+    assert ("Cancel" in kinds(out)) == (state == "cancelling")
