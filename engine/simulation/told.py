@@ -253,7 +253,8 @@ class Told:
             self.deceived.add(index)
         self._show_held(index, row.qty, fact.taken_at, fact.at)
         word_at = self._adopting.get(index)
-        if word_at is not None and fact.sent_at >= word_at and row.qty == before:
+        agreed = row.qty in (before, self.known[index])
+        if word_at is not None and fact.sent_at >= word_at and agreed:
             self.ours[index] = self.known[index]
 
     def _show_held(self, index: int, qty: int, taken_at: int, at: int) -> None:
