@@ -32,6 +32,7 @@ from engine.journal_file import (
     left_alone,
     locked,
     missing_end,
+    next_epoch,
     read_only,
     rows_of,
 )
@@ -209,14 +210,19 @@ def open_journal(
     connection = None
     try:
         with explaining(path):
-            head = inspected(path, True, lock.seq) if path.exists() else left_alone(path)
+            begun = not path.exists()
+            head = left_alone(path) if begun else inspected(path, True, lock.seq)
             check_foldable(path, head)
+            # A start that recorded nothing and left no journal has died while it made one.
+            known = 0 if begun and lock.seq == 0 else lock.epoch
             if not accept_restore:
-                compared(path, head, lock.epoch, shown_epoch)
+                compared(path, head, known, shown_epoch)
             written = lock.seq or 0
-            if not path.exists():
-                create(path)
-                written = 0
+            if begun:
+                # Its number is taken before it is there: killed in between, the next start is anew.
+                written, head.epoch = 0, next_epoch(max(lock.epoch, shown_epoch))
+                lock.store(head.epoch)
+                create(path, head.epoch)
             connection = JournalConnection(
                 path,
                 isolation_level=None,
@@ -225,9 +231,11 @@ def open_journal(
                 exclusive=exclusive,
                 note=lock.note,
             )
-            begin_epoch(connection, head, max(head.epoch, lock.epoch, shown_epoch) + 1)
-            # What was lost stays known until something is recorded under the new epoch.
-            lock.store(head.epoch, max(written, head.last_seq))
+            if not begun:
+                epoch = next_epoch(max(head.epoch, lock.epoch, shown_epoch))
+                begin_epoch(connection, head, epoch)
+                # What was lost stays known until something is recorded under the new epoch.
+                lock.store(head.epoch, max(written, head.last_seq))
             connection.execute(f"PRAGMA synchronous = {sync}")
     except BaseException:
         if connection is not None:

@@ -4,6 +4,7 @@ It must not decide what follows from an error: the engine stops, the command lin
 """
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,11 +104,26 @@ _BY_ERRNO: dict[int | None, int] = {
 }
 
 
-def explained(path: object, error: sqlite3.Error | OSError) -> JournalError:
+#: With less room than this even an empty journal finds none.
+_ROOM_MIN = 64 << 10
+
+
+def _is_full(path: Path | str) -> bool:
+    """Whether the disk of a file has no room: SQLite calls that an I/O error in its side files."""
+    try:
+        left = os.statvfs(Path(path).parent)
+    except OSError:
+        return False
+    return left.f_bavail * left.f_frsize < _ROOM_MIN
+
+
+def explained(path: Path | str, error: sqlite3.Error | OSError) -> JournalError:
     if isinstance(error, OSError):
         code = _BY_ERRNO.get(error.errno, 0)
     else:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and _is_full(path):
+            code = sqlite3.SQLITE_FULL
     kind, sentence = _BY_CODE.get(
         code, (JournalError, "the disk failed; check it before a restart")
     )

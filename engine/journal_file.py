@@ -49,7 +49,7 @@ _TABLES = (
     leg INTEGER NOT NULL, attempt INTEGER NOT NULL, qty INTEGER NOT NULL, deadline INTEGER NOT NULL
 ) STRICT""",
 )
-_META = "INSERT INTO meta VALUES ('schema', ?), ('machines', ?), ('epoch', 0), ('floor', 0)"
+_META = "INSERT INTO meta VALUES ('schema', ?), ('machines', ?), ('epoch', ?), ('floor', 0)"
 _META_KEYS = ("schema", "machines", "epoch", "floor")
 _EPOCH = "UPDATE meta SET value = ? WHERE key = 'epoch' AND value = ?"
 #: Notes (record, epoch): a journal that ends before this record has lost its end.
@@ -222,8 +222,11 @@ def _last_intact(path: Path, log: journal_log.Log) -> int:
     return last
 
 
-def create(path: Path) -> None:
-    """Make an empty journal under another name first: a half-made one is never found."""
+def create(path: Path, epoch: int) -> None:
+    """Make an empty journal of its first process start, under another name first.
+
+    So a half-made one is never found. Where the disk is full nothing stays of it.
+    """
     new = path.with_name(path.name + ".new")
     scraps = [new.with_name(new.name + end) for end in ("", "-wal", "-journal")]
     for scrap in scraps:
@@ -238,8 +241,12 @@ def create(path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             for table in _TABLES:
                 connection.execute(table)
-            connection.execute(_META, (SCHEMA, MACHINES))
+            connection.execute(_META, (SCHEMA, MACHINES, epoch))
             connection.execute("COMMIT")
+            # Its name is changed without the log: all of it has to be in the file itself.
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise JournalError(f"{new}: another program reads it; start again without that")
     except BaseException:
         for scrap in scraps:
             scrap.unlink(missing_ok=True)
@@ -248,9 +255,16 @@ def create(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def begin_epoch(connection: JournalConnection, head: Head, epoch: int) -> None:
+def next_epoch(newest: int) -> int:
+    """The process start after the newest one. Raises JournalError where no numbers are left."""
+    epoch = newest + 1
     if epoch > EPOCH_MAX:
         raise JournalError(f"process start {epoch} has no order numbers left; begin a new journal")
+    return epoch
+
+
+def begin_epoch(connection: JournalConnection, head: Head, epoch: int) -> None:
+    """Take the journal over under the next process start. Raises LeaseLost."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute(_EPOCH, (epoch, head.epoch)).rowcount != 1:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine import journal
 from engine.aside import Aside
 from engine.books import LOST_TAIL, Book, Heard, read_books
 from engine.config import load
@@ -513,6 +515,59 @@ def test_putting_a_finished_session_aside_is_gone_on_with_after_a_death(
     assert (started.is_first, started.lost) == (True, "")
     assert started.journal.epoch == 2
     started.journal.close()
+
+
+class Killed(BaseException):
+    """The process is gone at this very call."""
+
+
+def dying_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """Die at call `number` of whatever makes something durable or gives it its name."""
+    calls = [0]
+
+    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def dying(*args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == number:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return dying
+
+    monkeypatch.setattr(os, "fsync", deadly(os.fsync))
+    monkeypatch.setattr(os, "pwrite", deadly(os.pwrite))
+    monkeypatch.setattr(Path, "rename", deadly(Path.rename))
+    monkeypatch.setattr(Path, "replace", deadly(Path.replace))
+    monkeypatch.setattr(journal, "begin_epoch", deadly(journal.begin_epoch))
+    monkeypatch.setattr(journal, "create", deadly(journal.create))
+    return calls
+
+
+@pytest.mark.parametrize("what", ["finished", "fresh", "first"])
+def test_a_start_that_is_killed_anywhere_is_gone_on_with_by_the_next(
+    left: LiveEngine, tmp_path: Path, what: str
+) -> None:
+    newest = 0
+    for number in range(1, 40):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        live = LiveEngine(folder, standing_text()) if what == "first" else copied(left, folder)
+        if what == "finished":
+            finished_at(live, len(records(live)))
+        with pytest.MonkeyPatch.context() as patch:
+            calls = dying_at(patch, number)
+            with suppress(Killed):
+                boot(load(live.config), fresh=what == "fresh").journal.close()
+        started = boot(load(live.config), fresh=what == "fresh")
+        assert (started.lost, started.is_first) == ("", True)
+        newest = started.journal.epoch
+        started.journal.close()
+        if calls[0] < number:
+            break
+    else:
+        pytest.fail("a start makes fewer than forty such calls")
+    assert number >= 8
+    assert newest > 1 or what == "first"
 
 
 # ---------------------------------------------------------------- the socket
