@@ -8,15 +8,16 @@ send; `engine.live` does that afterwards.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engine.aside import Aside, start_over
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.books import LOST_TAIL, Book, Heard, newest_start, read_books
-from engine.config import Config, PositionSpec
+from engine.config import Config, PositionSpec, RunClose
 from engine.dispatcher import fold
 from engine.journal import Record, SyncJournal, open_journal
 from engine.journal_file import locked
@@ -38,11 +39,20 @@ __all__ = ["RUN", "SESSION_SUFFIX", "Boot", "BootError", "Paths", "boot"]
 RUN = "run:"
 
 
+class Asked(NamedTuple):
+    """What a request of `[run]` asks for; its place in the list may change between two starts."""
+
+    pair: str
+    reason: str
+    urgency: str | None
+    ratio: tuple[int, int]
+
+
 class Memory:
     """What a fold sees besides the machines: requests made, what was heard, the newest time."""
 
     def __init__(self, swallowing: frozenset[int]) -> None:
-        self.requested: set[tuple[str, str]] = set()
+        self.requested: Counter[Asked] = Counter()
         self.heard = Heard(swallowing)
         self.newest = 0
 
@@ -52,8 +62,8 @@ class Memory:
             fact = record.fact
             self.newest = max(self.newest, record.at)
             self.heard.take(record)
-            if isinstance(fact, CloseRequested):
-                self.requested.add((fact.by, fact.pair))
+            if isinstance(fact, CloseRequested) and fact.by.startswith(RUN):
+                self.requested[Asked(fact.pair, fact.reason, fact.urgency, fact.ratio)] += 1
             yield record
 
 
@@ -114,8 +124,11 @@ class Boot:
 
     def is_done(self, number: int) -> bool:
         """Whether the close number `number` of `[run]` needs no request any more."""
-        asked = self.config.run.closes[number]
-        if (f"{RUN}{number}", asked.pair) in self.memory.requested:
+        closes = self.config.run.closes
+        asked = closes[number]
+        same = _content(asked)
+        # Of requests that ask for the same, the first are those that were made.
+        if list(map(_content, closes[:number])).count(same) < self.memory.requested[same]:
             return True
         pair, close = self.core.pairs[asked.pair], self.core.closes.get(asked.pair)
         if close is None or close.state != "reconciled":
@@ -294,6 +307,10 @@ class Boot:
                 f"{self.paths.books}: the book of {', '.join(missing)} is missing while the "
                 "journal is there; restore it, or start with --fresh"
             )
+
+
+def _content(close: RunClose) -> Asked:
+    return Asked(close.pair, close.reason, close.urgency, close.ratio)
 
 
 def boot(config: Config, *, fresh: bool = False) -> Boot:

@@ -591,3 +591,43 @@ def test_names_under_which_things_are_put_aside_are_free(live: LiveEngine) -> No
     first = Aside(live.paths).name
     (live.paths.directory / first).touch()
     assert Aside(live.paths).name != first
+
+
+# ---------------------------------------------------------------- what [run] asks for
+
+
+def asking(*closes: str) -> str:
+    return standing_text() + "".join(f"\n[[run.closes]]\n{each}\n" for each in closes)
+
+
+HALF = 'pair = "btc"\nreason = "HARD_STOP"\nratio = "1/2"'
+LATE = 'pair = "eth"\nreason = "MANUAL"\nat_s = 30'
+
+
+def test_a_request_is_known_again_wherever_it_stands_in_the_list(tmp_path: Path) -> None:
+    live = LiveEngine(tmp_path, asking(HALF, LATE))
+    with running(live) as process:
+        (half, _) = process.boot.config.run.closes
+        process.say(
+            CloseRequested(
+                process.kernel.now, half.pair, half.reason, half.urgency, half.ratio, "run:0"
+            )
+        )
+        process.run(NS)
+    done = {}
+    for closes in (
+        (HALF, LATE),
+        (LATE, HALF),
+        (HALF, LATE, HALF),
+        (LATE, HALF.replace("1/2", "1/3")),
+    ):
+        live.config.write_text(asking(*closes))
+        started = boot(load(live.config))
+        done[closes] = list(map(started.is_done, range(len(closes))))
+        started.journal.close()
+    assert list(done.values()) == [
+        [True, False],
+        [False, True],
+        [True, False, False],
+        [False, False],
+    ]
