@@ -198,6 +198,7 @@ class Run:
             "committer": engine.commit,
             "dispatcher": engine.dispatch,
             "timers": engine.fire_timers,
+            "pulse": engine.beat,
             "journal": engine.tend_journal,
         }
 

@@ -15,11 +15,14 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from engine.dispatcher import WAKE_GAP_NS
 from machines.types import NS
 
 #: Work done before the loop gets a turn (limits.md A1).
 SLICE_ACTIONS = 64
 SLICE_NS = 200_000
+#: How often the loop shows that it is awake.
+BEAT_S = 0.25
 
 
 class Clock:
@@ -39,6 +42,30 @@ class Clock:
     def now(self) -> int:
         """Present time in nanoseconds, never before an earlier one."""
         return self._base + self._monotonic()
+
+
+def _ticking() -> int:
+    """Nanoseconds that go on while the machine is suspended."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Pulse:
+    """Notices that the process stood still: suspended, stopped, or kept from its loop.
+
+    Whoever acts next has to ask first, and somebody has to ask every `BEAT_S` where nobody acts.
+    """
+
+    __slots__ = ("_last", "_ticking")
+
+    def __init__(self, ticking: Callable[[], int] = _ticking) -> None:
+        self._ticking = ticking
+        self._last = ticking()
+
+    def slept(self) -> int:
+        """For how long nobody has asked, in ns, where that is a wake gap; else 0."""
+        now = self._ticking()
+        since, self._last = now - self._last, now
+        return since if since > WAKE_GAP_NS else 0
 
 
 class Wake:

@@ -24,12 +24,14 @@ from machines.messages import (
     CommandRefused,
     Connect,
     Fact,
+    LinkStale,
     OrderSent,
     Place,
     ReadMode,
     ReadTruth,
 )
 from machines.table import Out
+from machines.types import NS
 from venues.port import Port
 
 #: Commands that name a venue; all others name an instrument.
@@ -38,6 +40,8 @@ _BY_VENUE = frozenset({ReadTruth, ReadMode, Connect})
 IMPOSSIBLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
+#: A process that stood still for longer has not heard what its venues did.
+WAKE_GAP_NS = NS
 
 
 class Durable(Protocol):
@@ -124,6 +128,13 @@ class Dispatcher:
         moved = self.core.quote(instrument, now, venue_at, bid, bid_qty, ask, ask_qty, mark)
         if moved is not None:
             self.inbox.append(moved)
+
+    def wake_gap(self, now: int) -> None:
+        """The process stood still: before anything that waits, no venue is trusted any more."""
+        inbox = self.inbox
+        at = min(now, inbox[0].at) if inbox else now
+        for name in reversed(tuple(self.ports)):
+            inbox.appendleft(LinkStale(at, name, "wake gap"))
 
     # ------------------------------------------------------------ receive and fold
 

@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 from loguru import logger
 
-from engine.clock import SLICE_ACTIONS, SLICE_NS, Clock, Wake
+from engine.clock import BEAT_S, SLICE_ACTIONS, SLICE_NS, Clock, Pulse, Wake
 from engine.dispatcher import BACKLOG_MAX, Batch, Dispatcher, Durable
 from engine.journal import AsyncJournal, JournalError
 from engine.journal_errors import LeaseLost
@@ -87,6 +87,7 @@ class Engine:
         self.on_failure: list[Callable[[], None]] = []
         self.ports: dict[str, Port] = {}
         self.dispatcher: Dispatcher
+        self.pulse: Pulse
         self._tell_trace = on_trace
         self._tell_alarm = on_alarm
         self._work = Wake()
@@ -114,6 +115,7 @@ class Engine:
             on_send=self._sending,
         )
         self.dispatcher.timers.restore(self.core, self.clock.now())
+        self.pulse = Pulse()
         spare_collector()
 
     # ------------------------------------------------------------ facts in
@@ -202,7 +204,21 @@ class Engine:
                     self._armed.set()
                 await anyio.lowlevel.checkpoint()
 
+    async def beat(self) -> None:
+        """Look four times a second whether the process stood still, without end."""
+        while True:
+            await anyio.sleep(BEAT_S)
+            self._look_back()
+
+    def _look_back(self) -> None:
+        """After a wake gap (recovery.md, section 7) everything is read before anything is done."""
+        if slept := self.pulse.slept():
+            logger.info("stood still for {:.1f} s: every venue is read anew", slept / NS)
+            self.dispatcher.wake_gap(self.clock.now())
+            self._work.set()
+
     def _slice(self) -> None:
+        self._look_back()
         now, dispatcher = self.clock.now, self.dispatcher
         end = now() + SLICE_NS
         for _ in range(SLICE_ACTIONS // _CHUNK):

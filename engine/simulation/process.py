@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.dispatcher import Dispatcher, fold
+from engine.dispatcher import WAKE_GAP_NS, Dispatcher, fold
 from engine.journal import SyncJournal, open_journal
 from engine.journal_memory import MemoryJournal
 from engine.simulation.actions import Crash
@@ -22,13 +22,12 @@ from engine.simulation.kernel import Kernel
 from engine.simulation.outcome import seconds_text
 from machines.core import Core
 from machines.env import STOP
-from machines.messages import Alarm, Command, EngineStarted, Fact, LinkStale, OperatorCommanded
+from machines.messages import Alarm, Command, EngineStarted, Fact, OperatorCommanded
 from machines.table import Out
 from machines.types import NS
 from venues.port import MARKET
 from venues.sim.venue import SimVenue
 
-WAKE_GAP_NS = NS
 GRACE_NS = 10 * NS
 
 
@@ -210,8 +209,7 @@ class Process:
         self.dispatcher, self.frozen = self.frozen, None
         held, self._held = self._held, []
         if slept_ns > WAKE_GAP_NS:
-            for name in self.venues:
-                self.dispatcher.fact(LinkStale(self.kernel.now, name, "wake gap"))
+            self.dispatcher.wake_gap(self.kernel.now)
         for fact in held:
             self.dispatcher.fact(msgspec.structs.replace(fact, at=self.kernel.now))
 
