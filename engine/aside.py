@@ -18,6 +18,7 @@ from engine.journal_errors import JournalError
 from engine.journal_file import EPOCH_MAX, locked, read_only
 from engine.lock import SUFFIX as LOCK_SUFFIX
 from engine.lock import LockFile, sync_directory
+from engine.operator.door import answers
 from engine.paths import BESIDE, STAMP, BootError, Paths, is_archived
 from machines.env import SEQ_BITS
 
@@ -102,7 +103,13 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
     """
     aside = Aside(paths)
     lock = aside.lock()
+    guard_books(lock, paths)
     try:
+        if answers(paths.socket):
+            raise BootError(
+                f"{paths.socket}: another engine answers here; stop it, or give engine.socket "
+                "another name"
+            )
         # No start had such a number: a file without a checksum was damaged.
         damage = lock.damage or lock.epoch > EPOCH_MAX
         known = max(0 if damage else lock.epoch, newest_epoch(paths))
@@ -126,6 +133,24 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
         lock.release()
         raise
     return lock, [told]
+
+
+def guard_books(lock: LockFile, paths: Paths) -> None:
+    """Take the books as well, which two journals could share. Gives the lock back where it fails.
+
+    Raises BootError.
+    """
+    try:
+        lock.guard(paths.books_lock)
+    except BlockingIOError as error:
+        lock.release()
+        raise BootError(
+            f"{paths.books}: another process is running on these books, with another journal; "
+            "stop it, or give engine.books another name"
+        ) from error
+    except OSError as error:
+        lock.release()
+        raise BootError(f"{paths.books_lock}: cannot be used as a lock ({error})") from error
 
 
 def newest_epoch(paths: Paths) -> int:

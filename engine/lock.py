@@ -41,6 +41,7 @@ class LockFile:
         the file as it was.
         """
         self.path = path
+        self._guarded: list[int] = []
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._crc = 0
         #: Why the file cannot be understood; empty if it can.
@@ -85,8 +86,24 @@ class LockFile:
         line = b"%020d " % seq
         return b"%b%08x\n" % (line, crc32(line, self._crc))
 
+    def guard(self, path: Path) -> None:
+        """Take another lock as well, of a file without content, until this one is given back.
+
+        For what two journals could share. Raises BlockingIOError when another holder lives, other
+        OSError when the file cannot be made.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._guarded.append(descriptor)
+
     def release(self) -> None:
         """Give the lock back; the file stays, for its numbers. Idempotent."""
+        while self._guarded:
+            os.close(self._guarded.pop())
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

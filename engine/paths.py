@@ -38,6 +38,7 @@ class Paths:
         self.socket = self.directory / engine.socket
         self.books = self.directory / engine.books
         self.log = self.directory / engine.log
+        self.books_lock = self.directory / (engine.books + LOCK_SUFFIX)
 
     def beside(self, suffix: str) -> Path:
         """A file that goes with the journal."""
@@ -71,7 +72,7 @@ def owned(engine: EngineSpec) -> dict[str, tuple[str, ...]]:
     return {
         "journal": tuple(engine.journal + end for end in ends),
         "socket": (engine.socket,),
-        "books": (engine.books,),
+        "books": (engine.books, engine.books + LOCK_SUFFIX),
         "log": (engine.log,),
     }
 

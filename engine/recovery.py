@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.aside import Aside, start_over
+from engine.aside import Aside, guard_books, start_over
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.books import LOST_TAIL, Book, Heard, newest_start, read_books
 from engine.config import Config, PositionSpec, RunClose
@@ -176,6 +176,7 @@ class Boot:
     def _go_on(self, lock: LockFile) -> None:
         """Go on from what is there; a finished session is put aside, of another one nothing is."""
         paths = self.paths
+        guard_books(lock, paths)
         try:
             session = self._session()
             finished = session is not None and is_at_its_end(session, paths, lock)
