@@ -16,8 +16,16 @@ from loguru import logger
 from rich.console import Console
 
 from engine.board import Board, make_board
+from engine.cli_terms import NOT_LOOKED_AT
 from engine.clock import Clock, LiveScheduler
-from engine.conductor import EXIT_FAILED, EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
+from engine.conductor import (
+    EXIT_FAILED,
+    EXIT_FLAT,
+    EXIT_LEFT,
+    EXIT_STOPPED,
+    EXIT_USAGE,
+    Conductor,
+)
 from engine.config import BookSpec, Config, ConfigError, VenueSpec, load
 from engine.control import Control
 from engine.feeds import check_recordings, open_recording
@@ -60,6 +68,7 @@ def run(path: Path, *, fresh: bool = False) -> int:
 def run_config(config: Config, *, fresh: bool = False) -> int:
     """Run the engine of a checked configuration to its end; return the exit code."""
     console = Console(highlight=False, emoji=False)
+    started = None
     try:
         Door(Paths(config).socket).check()
         started = boot(config, fresh=fresh)
@@ -70,6 +79,28 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
     except (BootError, BookError, DoorError, JournalError) as error:
         put([str(error)], sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        code, words = _stopped_at_start(started)
+        put([words], sys.stderr)
+        return code
+
+
+def _stopped_at_start(started: Boot | None) -> tuple[int, str]:
+    """The exit code of a start that a person stopped before it ran, and what is left, in words."""
+    if started is None:
+        return EXIT_LEFT, NOT_LOOKED_AT
+    said = "stopped while starting; nothing was sent"
+    attempted(started.journal.close)
+    core = started.core
+    closes = [each for each in core.closes.values() if each.state != "reconciled"]
+    if not closes:
+        return EXIT_STOPPED, f"{said}, and no close is under way"
+    naked = any(each.naked and each.started_at for each in closes)
+    resting = sum(order.alive for order in core.env.orders.values())
+    left = ", ".join(f"{each.id} (naked {each.naked.normalize():f})" for each in closes)
+    code = EXIT_LEFT if naked or resting else EXIT_STOPPED
+    orders = f"{resting} own orders may still fill; " if resting else ""
+    return code, f"{said}; left: {left}; {orders}it goes on with the next: unwind run"
 
 
 def launch(run: Run) -> int:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
+from engine.cli_terms import CODES, CONFIG, NOT_LOOKED_AT, ConfigFile, refuse
 from engine.operator.commands import add_to
 from engine.texts import put
 
@@ -54,8 +54,11 @@ def run(
     ] = False,
 ) -> None:
     """Start the engine: take up what an earlier run left, close, show progress."""
-    from engine.app import run as run_app  # noqa: PLC0415 - heavy
-
+    try:
+        from engine.app import run as run_app  # noqa: PLC0415 - heavy
+    except KeyboardInterrupt:
+        put([NOT_LOOKED_AT], sys.stderr)
+        raise typer.Exit(1) from None
     raise typer.Exit(run_app(config, fresh=fresh))
 
 
@@ -244,6 +247,3 @@ def replay(
 # ---------------------------------------------------------------- talking to a running engine
 
 add_to(app)
-
-if __name__ == "__main__":
-    main()

@@ -15,6 +15,11 @@ done, or no engine to talk to; 3 a part that `run` cannot do without failed, as 
 `run` was stopped by Ctrl-C or SIGTERM with nothing naked left. Nothing that was left is lost: the
 next `run` goes on with it."""
 
+#: What a start says that is stopped before it has read anything.
+NOT_LOOKED_AT = (
+    "stopped while starting; nothing was sent, and what an earlier run left was not looked at: "
+    "unwind run"
+)
 CONFIG = Path("config.toml")
 ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file.")]
 

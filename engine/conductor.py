@@ -32,6 +32,12 @@ EXIT_FAILED = 3
 EXIT_STOPPED = 130
 
 
+def heeded() -> list[signal.Signals]:
+    """The signals that end a run, without those that the process was started to ignore."""
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [each for each in wanted if signal.getsignal(each) is not signal.SIG_IGN]
+
+
 class Conductor:
     """The course of one run. `say(text)` tells the person who watches."""
 
@@ -96,9 +102,12 @@ class Conductor:
             logger.info("{}", line)
 
     async def listen(self) -> None:
-        """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist."""
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        with anyio.open_signal_receiver(*wanted) as signals:
+        """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist.
+
+        What is ignored from the start stays so: nohup asks to outlive the terminal, and a shell to
+        keep its own Ctrl-C from what runs in the background.
+        """
+        with anyio.open_signal_receiver(*heeded()) as signals:
             async for number in signals:
                 self._signals += 1
                 self._stop(signal.Signals(number).name)

@@ -1,6 +1,7 @@
 """A start believes what is left only as far as journal, lock file, books and session file agree."""
 
 import os
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine import journal
+from engine import app, journal
 from engine.aside import Aside
 from engine.books import LOST_TAIL, Book, Heard, read_books
+from engine.conductor import EXIT_LEFT, EXIT_STOPPED, heeded
 from engine.config import load
 from engine.control import CommandWanted, ControlError, StatusWanted, ask
 from engine.journal import JournalError, Record, read_journal
@@ -631,3 +633,67 @@ def test_a_request_is_known_again_wherever_it_stands_in_the_list(tmp_path: Path)
         [True, False, False],
         [False, False],
     ]
+
+
+# ---------------------------------------------------------------- stopped while it starts
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("halted", [True, False])
+def test_a_start_that_a_person_stops_says_what_is_left(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    halted: bool,
+) -> None:
+    live = LiveEngine(tmp_path, standing_text())
+    with running(live) as process:
+        process.say(CloseRequested(process.kernel.now, "eth", "TAKE_PROFIT"))
+        process.run(NS // 10)
+        if halted:
+            process.say(OperatorCommanded(process.kernel.now, "halt", by=PERSON))
+            process.run(NS)
+    config = load(live.config)
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "launch", interrupted)
+        assert app.run_config(config) == (EXIT_STOPPED if halted else EXIT_LEFT)
+    said = capsys.readouterr().err
+    assert "nothing was sent; left: eth (naked 0); " in said
+    assert ("own orders may still fill" in said) != halted
+    assert "it goes on with the next: unwind run" in said
+    boot(config).journal.close()
+
+
+def test_a_start_that_a_person_stops_before_it_has_looked_says_so(
+    live: LiveEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load(live.config)
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "boot", interrupted)
+        assert app.run_config(config) == EXIT_LEFT
+    assert "was not looked at" in capsys.readouterr().err
+
+
+def test_a_first_start_that_a_person_stops_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(app, "launch", interrupted)
+    config = load(LiveEngine(tmp_path, standing_text()).config)
+    assert app.run_config(config) == EXIT_STOPPED
+    assert "no close is under way" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_is_ignored_from_the_start_stays_ignored(ignored: signal.Signals) -> None:
+    before = signal.signal(ignored, signal.SIG_IGN)
+    try:
+        found = heeded()
+    finally:
+        signal.signal(ignored, before)
+    assert ignored not in found
+    assert len(found) == 2
+    assert ignored in heeded()
