@@ -16,7 +16,6 @@ from loguru import logger
 from rich.console import Console
 
 from engine.board import Board, make_board
-from engine.cli_terms import NOT_LOOKED_AT
 from engine.clock import Clock, LiveScheduler
 from engine.conductor import (
     EXIT_FAILED,
@@ -66,7 +65,10 @@ def run(path: Path, *, fresh: bool = False) -> int:
 
 
 def run_config(config: Config, *, fresh: bool = False) -> int:
-    """Run the engine of a checked configuration to its end; return the exit code."""
+    """Run the engine of a checked configuration to its end; return the exit code.
+
+    Raises KeyboardInterrupt where a person stops it before what is left has been looked at.
+    """
     console = Console(highlight=False, emoji=False)
     started = None
     try:
@@ -80,15 +82,15 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
         put([str(error)], sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
+        if started is None:
+            raise
         code, words = _stopped_at_start(started)
         put([words], sys.stderr)
         return code
 
 
-def _stopped_at_start(started: Boot | None) -> tuple[int, str]:
+def _stopped_at_start(started: Boot) -> tuple[int, str]:
     """The exit code of a start that a person stopped before it ran, and what is left, in words."""
-    if started is None:
-        return EXIT_LEFT, NOT_LOOKED_AT
     said = "stopped while starting; nothing was sent"
     attempted(started.journal.close)
     core = started.core

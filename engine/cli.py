@@ -56,10 +56,12 @@ def run(
     """Start the engine: take up what an earlier run left, close, show progress."""
     try:
         from engine.app import run as run_app  # noqa: PLC0415 - heavy
+
+        code = run_app(config, fresh=fresh)
     except KeyboardInterrupt:
         put([NOT_LOOKED_AT], sys.stderr)
-        raise typer.Exit(1) from None
-    raise typer.Exit(run_app(config, fresh=fresh))
+        code = 1
+    raise typer.Exit(code)
 
 
 @app.command(epilog=CODES)

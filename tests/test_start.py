@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from engine import app, journal
+from engine import app, cli, journal
 from engine.aside import Aside
 from engine.books import LOST_TAIL, Book, Heard, read_books
 from engine.conductor import EXIT_LEFT, EXIT_STOPPED, heeded
@@ -669,13 +670,13 @@ def test_a_start_that_a_person_stops_says_what_is_left(
 
 
 def test_a_start_that_a_person_stops_before_it_has_looked_says_so(
-    live: LiveEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    live: LiveEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = load(live.config)
     with monkeypatch.context() as patch:
         patch.setattr(app, "boot", interrupted)
-        assert app.run_config(config) == EXIT_LEFT
-    assert "was not looked at" in capsys.readouterr().err
+        found = CliRunner().invoke(cli.app, ["run", "--config", str(live.config)])
+    assert found.exit_code == EXIT_LEFT
+    assert "was not looked at" in found.stderr
 
 
 def test_a_first_start_that_a_person_stops_leaves_nothing(
