@@ -6,6 +6,7 @@ The only module of the shell that names a concrete venue. It holds no rule of it
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -55,6 +56,7 @@ REVIVALS_MAX = 100
 
 def run(path: Path, *, fresh: bool = False) -> int:
     """Run the engine of a configuration file to its end; return the exit code."""
+    keep_private()
     try:
         config = load(path)
         check_recordings(config, path)
@@ -62,6 +64,16 @@ def run(path: Path, *, fresh: bool = False) -> int:
         put(error.lines(), sys.stderr)
         return EXIT_USAGE
     return run_config(config, fresh=fresh)
+
+
+def keep_private() -> None:
+    """Whatever this process makes is for its user alone, and a crash leaves no image of it.
+
+    So asks security.md, S6 and S7; also of a log that is begun anew while the process runs.
+    """
+    os.umask(0o077)
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def run_config(config: Config, *, fresh: bool = False) -> int:

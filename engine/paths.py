@@ -57,11 +57,17 @@ class Paths:
         """Make the folder of everything else, for this user alone. Raises BootError."""
         _make(self.directory)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether others may look into the folder; their files in it are their own affair."""
+        return bool(self.directory.stat().st_mode & 0o077)
+
 
 def _make(folder: Path) -> None:
+    """Make a folder for this user alone; one that is there is a person's, and stays as it is."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise BootError(f"{folder}: cannot be used as a folder ({error})") from error
 

@@ -156,6 +156,11 @@ class Boot:
         """
         paths = self.paths
         paths.make_directory()
+        if paths.is_open:
+            self.notes.append(
+                f"{paths.directory}: others may look into this folder (not into the files of this "
+                f"program); to keep it to yourself: chmod 700 {paths.directory}"
+            )
         if not (fresh or is_free(paths.socket)):
             raise BootError(
                 f"{paths.socket}: is no socket and is left alone; choose another engine.socket, "

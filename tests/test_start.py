@@ -1,8 +1,10 @@
 """A start believes what is left only as far as journal, lock file, books and session file agree."""
 
 import os
+import resource
 import signal
 import sqlite3
+import stat
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -16,7 +18,7 @@ from engine import app, cli, journal
 from engine.aside import Aside
 from engine.books import LOST_TAIL, Book, Heard, read_books
 from engine.conductor import EXIT_LEFT, EXIT_STOPPED, heeded
-from engine.config import load
+from engine.config import ConfigError, load
 from engine.control import CommandWanted, ControlError, StatusWanted, ask
 from engine.journal import JournalError, Record, read_journal
 from engine.journal_errors import OlderJournal, RestoredJournal, RestoredLock
@@ -698,3 +700,42 @@ def test_a_signal_that_is_ignored_from_the_start_stays_ignored(ignored: signal.S
     assert ignored not in found
     assert len(found) == 2
     assert ignored in heeded()
+
+
+# ---------------------------------------------------------------- whose files they are
+
+
+def test_a_folder_that_is_there_already_keeps_its_mode_and_a_person_is_told(tmp_path: Path) -> None:
+    live = LiveEngine(tmp_path, standing_text())
+    folder = live.paths.directory
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    started = boot(load(live.config))
+    started.journal.close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert f"chmod 700 {folder}" in " ".join(started.notes)
+    folder.chmod(0o700)
+    again = boot(load(live.config))
+    again.journal.close()
+    assert "chmod" not in " ".join(again.notes)
+    assert stat.S_IMODE(live.paths.books.stat().st_mode) == 0o700
+
+
+def test_whatever_a_run_makes_is_for_its_user_alone_and_a_crash_leaves_no_image(
+    tmp_path: Path,
+) -> None:
+    usual, cores = os.umask(0o022), resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        app.keep_private()
+        (tmp_path / "log.1").touch()
+        assert stat.S_IMODE((tmp_path / "log.1").stat().st_mode) == 0o600
+        assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+    finally:
+        os.umask(usual)
+        resource.setrlimit(resource.RLIMIT_CORE, cores)
+
+
+def test_a_home_folder_is_not_looked_up(tmp_path: Path) -> None:
+    text = standing_text().replace("[engine]\n", '[engine]\ndirectory = "~/unwind"\n')
+    with pytest.raises(ConfigError, match="no home folder is looked up"):
+        load(LiveEngine(tmp_path, text).config)
