@@ -14,7 +14,7 @@ import typer
 
 from engine.cli_terms import CODES, CONFIG, NOT_LOOKED_AT, ConfigFile, refuse
 from engine.operator.commands import add_to
-from engine.texts import put
+from engine.texts import Unwritable, abandon, put, write
 
 app = typer.Typer(
     name="unwind",
@@ -39,7 +39,11 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell.
-        sys.stderr.close()
+        abandon(sys.stdout)
+        sys.exit(1)
+    except Unwritable as error:
+        abandon(sys.stdout)
+        put([f"standard output cannot be written: {error}; the rest is lost"], sys.stderr)
         sys.exit(1)
 
 
@@ -91,7 +95,7 @@ def check_config(
     from engine.config import reference as describe  # noqa: PLC0415 - heavy
 
     if reference:
-        print(describe(), end="")
+        write(describe(), sys.stdout)
         return
     if check is None:
         refuse("config: give --check FILE or --reference")

@@ -7,9 +7,11 @@ engine listens, so that a mistake elsewhere in it keeps nobody from halting.
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +19,7 @@ import typer
 
 from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
 from engine.operator.verbs import VERBS, Argument, Verb, typed
-from engine.texts import put
+from engine.texts import Unwritable, abandon, put, write
 
 if TYPE_CHECKING:
     from engine.operator.protocol import Answer, Request
@@ -64,9 +66,18 @@ def status(
     from engine.board import status_parts  # noqa: PLC0415 - heavy
     from engine.snapshot import Snapshot  # noqa: PLC0415 - heavy
 
-    console = Console(highlight=False, emoji=False)
-    for part in status_parts(msgspec.convert(state, Snapshot), console.size.width):
+    output = Console()
+    page = io.StringIO()
+    console = Console(
+        file=page,
+        highlight=False,
+        emoji=False,
+        force_terminal=output.is_terminal,
+        width=output.width,
+    )
+    for part in status_parts(msgspec.convert(state, Snapshot), output.width):
         console.print(part)
+    write(page.getvalue(), sys.stdout)
 
 
 def close(
@@ -81,7 +92,17 @@ def close(
     """Ask for a pair to be closed; asking again may raise the urgency, never lower it."""
     from engine.operator.protocol import CloseWanted  # noqa: PLC0415 - heavy
 
-    put([_ask(config, CloseWanted(pair, reason, urgency, ratio)).text], sys.stdout)
+    _show_answer(_ask(config, CloseWanted(pair, reason, urgency, ratio)))
+
+
+def _show_answer(answer: Answer) -> None:
+    """Show the answer to what is done by now, whether anybody reads it or not."""
+    try:
+        put([answer.text], sys.stdout)
+    except (Unwritable, BrokenPipeError) as error:
+        abandon(sys.stdout)
+        with suppress(Unwritable, BrokenPipeError):
+            put([f"done, but not shown ({error}): {answer.text}"], sys.stderr)
 
 
 # ---------------------------------------------------------------- the words of the table
@@ -93,7 +114,7 @@ def _command_of(verb: Verb) -> Callable[..., None]:
     def command(config: Path, **arguments: str) -> None:
         from engine.operator.protocol import CommandWanted  # noqa: PLC0415 - heavy
 
-        put([_ask(config, CommandWanted(verb.name, **arguments)).text], sys.stdout)
+        _show_answer(_ask(config, CommandWanted(verb.name, **arguments)))
 
     parameters = [_parameter(argument) for argument in verb.arguments]
     parameters.append(_named("config", ConfigFile, CONFIG))

@@ -243,7 +243,8 @@ class Told:
             self._position(row, fact)
 
     def _position(self, row: InstrumentTruth, fact: TruthRead) -> None:
-        index, before = row.instrument, self._shown[row.instrument]
+        index = row.instrument
+        agreeing = (self._shown[index], self.known[index])
         self._shown[index] = row.qty
         if row.qty is None:
             return
@@ -253,8 +254,7 @@ class Told:
             self.deceived.add(index)
         self._show_held(index, row.qty, fact.taken_at, fact.at)
         word_at = self._adopting.get(index)
-        agreed = row.qty in (before, self.known[index])
-        if word_at is not None and fact.sent_at >= word_at and agreed:
+        if word_at is not None and fact.sent_at >= word_at and row.qty in agreeing:
             self.ours[index] = self.known[index]
 
     def _show_held(self, index: int, qty: int, taken_at: int, at: int) -> None:
