@@ -70,6 +70,8 @@ class Told:
         #: What was shown since the journal was last written, and what of ours it took.
         self._unwritten: list[tuple[int, Change, int]] = []
         self._shown: list[int | None] = [None for _ in indices]
+        #: The position as two reads in succession showed it, with the trades told since.
+        self._firm = [0 for _ in indices]
         #: Instruments whose position an operator takes from the venue, and when he said so.
         self._adopting: dict[int, int] = {}
         self._cums: dict[int, int] = {}
@@ -85,7 +87,7 @@ class Told:
 
     def declare(self, index: int, known: int, held: int, at: int) -> None:
         """The engine starts with `known` of what the venue holds."""
-        self.known[index] = self.ours[index] = known
+        self.known[index] = self.ours[index] = self._firm[index] = known
         self.courses[index] = course = Course(at, known)
         if held != known:
             self.shared.add(index)
@@ -191,6 +193,7 @@ class Told:
         self.news_at[index] = at
         self.known[index] += change
         self.ours[index] += change
+        self._firm[index] += change
 
     # ------------------------------------------------------------ what others did
 
@@ -200,6 +203,7 @@ class Told:
             change.shown_at = self.news_at[index] = at
             change.named = named
             self.known[index] += change.qty
+            self._firm[index] += change.qty if named else 0
             self._unwritten.append((index, change, self._take(index, change)))
 
     def _take(self, index: int, change: Change) -> int:
@@ -244,10 +248,12 @@ class Told:
 
     def _position(self, row: InstrumentTruth, fact: TruthRead) -> None:
         index = row.instrument
-        agreeing = (self._shown[index], self.known[index])
+        agreeing = (self._shown[index], self._firm[index])
         self._shown[index] = row.qty
         if row.qty is None:
             return
+        if row.qty == agreeing[0]:
+            self._firm[index] = row.qty
         if row.orders_complete and row.trades_complete:
             self.usable_at[index] = fact.sent_at
         if not self.courses[index].ever_was(row.qty):
