@@ -294,7 +294,8 @@ def take(
     """Book what the venue did by itself, once; a change without a price leaves it unknown.
 
     `known_at` is when the question that told of it was sent, or when a stream told it. What reads
-    had shown before anybody explained it changes nothing any more but the leg's account.
+    had shown before anybody explained it changes nothing any more but the leg's account, and not
+    that where reads had shown it before its close was asked for.
     """
     change = _change_of(holding, told)
     shown = holding.absorb(change) if told.venue_at <= holding.unexplained_until else 0
@@ -310,12 +311,14 @@ def take(
         text = f"{rules.base(change):f} by {told.origin}{price}"
         out.commands.append(Alarm(now, "leg_liquidated", holding.id, text))
     leg = holding.owner
-    if leg is not None:
-        leg.liquidated = leg.liquidated or told.origin != "settlement"
-        if isinstance(told, PositionMoved):
-            leg.note_taken(change, None)
-        else:
-            leg.note_taken(change, told.price, told.fee)
+    if leg is None or (change == shown and holding.unexplained_at <= leg.close.requested_at):
+        return
+    if told.origin != "settlement":
+        leg.liquidated = True
+    if isinstance(told, PositionMoved):
+        leg.note_taken(change, None)
+    else:
+        leg.note_taken(change, told.price, told.fee)
 
 
 def count(e: EventData) -> None:
