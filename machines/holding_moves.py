@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from machines.holding_model import verdict_of, void_contradicts
 from machines.messages import Alarm, Arm, FillReported, PositionMoved, ReadTruth, TradeRow
-from machines.policy.reconciling import SUSPECT_NS, Verdict, look_again_after
+from machines.policy.reconciling import SUSPECT_NS, Verdict, ask_again_after, look_again_after
 from machines.table import Out
 
 if TYPE_CHECKING:
@@ -110,6 +110,14 @@ def venue_is_banned(e: EventData) -> bool:
     return banned > 0
 
 
+def explanation_may_come(e: EventData) -> bool:
+    """A part is gone that nothing explains, and the venue's list of trades may lag behind that."""
+    holding: Holding = e.model
+    now: int = e.args[1].now
+    lost = holding.owner is not None and holding.unexplained * holding.owner.start_qty < 0
+    return lost and now < holding.unexplained_at + holding.venue.read_lag_ns
+
+
 def is_asked_by_another(e: EventData) -> bool:
     """The leg waits, or its close prepares or reconciles: they read by themselves, sooner."""
     leg = e.model.owner
@@ -199,6 +207,20 @@ def confirm(e: EventData) -> None:
     holding.settle()
     holding.read_agreed = True
     holding.told_qty = None
+    if explanation_may_come(e):
+        _ask_for_explanation(holding, e.args[1])
+
+
+def ask_once_more(e: EventData) -> None:
+    """Ask again, after a longer pause, for what took a part."""
+    holding = e.model
+    holding.ask_count += 1
+    _ask_for_explanation(holding, e.args[1])
+
+
+def _ask_for_explanation(holding: Holding, out: Out) -> None:
+    holding.timers["ask"] = due = out.now + ask_again_after(holding.ask_count)
+    out.commands.append(Arm(holding.uid, "ask", due))
 
 
 def believe(e: EventData) -> None:
@@ -210,6 +232,7 @@ def believe(e: EventData) -> None:
     shown = holding.read_qty
     holding.suffer(shown - before)
     holding.believed_at = out.now
+    holding.ask_count = 0
     if shown != before:
         holding.unexplained = shown - before - holding.announced
         holding.unexplained_at = out.now

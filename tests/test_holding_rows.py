@@ -704,3 +704,47 @@ def test_a_fill_of_an_order_that_was_sized_by_what_reads_showed_counts_whole() -
     )
     bench.step(fact)
     assert (leg.holding.qty, leg.holding.unexplained) == (0, 400)
+
+
+# ---------------------------------------------------------------- a part is gone without a word
+
+
+def lost_a_part(bench: Bench) -> Holding:
+    """Two rounds have just shown that a part of a position is gone that is being closed."""
+    holding = position(bench, "doubted")
+    assert holding.owner is not None
+    holding.owner.start_qty = holding.qty
+    shown(bench, holding, -300)
+    read(bench, holding)
+    assert (holding.state, holding.qty, holding.unexplained) == ("settled", -300, 700)
+    return holding
+
+
+def test_what_took_a_part_is_asked_for_as_long_as_its_list_may_lag() -> None:
+    bench = Bench()
+    holding = lost_a_part(bench)
+    began, pauses = bench.now, []
+    while "ask" in holding.timers:
+        pauses.append(holding.timers["ask"] - bench.now)
+        bench.now = holding.timers.pop("ask")
+        out = bench.fire(holding, "ask")
+        assert kinds(out) == (["ReadTruth"] if bench.now < began + 15 * NS else [])
+    assert pauses[:5] == [NS // 4, NS // 2, NS, 2 * NS, 4 * NS]
+    assert holding.state == "settled"
+
+
+def test_a_read_that_only_confirms_does_not_hurry_the_next_question() -> None:
+    bench = Bench()
+    holding = lost_a_part(bench)
+    bench.fire(holding, "ask")
+    bench.now += NS // 10
+    read(bench, holding)
+    assert holding.timers == {"ask": bench.now + NS // 2}
+
+
+def test_what_is_explained_is_asked_for_no_more() -> None:
+    bench = Bench()
+    holding = lost_a_part(bench)
+    holding.unexplained = 0
+    read(bench, holding)
+    assert holding.timers == {}
