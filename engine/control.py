@@ -36,6 +36,7 @@ from engine.operator.verbs import VERBS
 from engine.supervisor import Supervisor
 from engine.texts import printable, shortened
 from machines.messages import CloseRequested
+from machines.requests import NOTHING
 
 __all__ = [
     "CLIENTS_MAX",
@@ -210,7 +211,7 @@ class Control:
         asked = await engine.ask(
             CloseRequested(now, wanted.pair, wanted.reason, wanted.urgency, ratio, who)
         )
-        return Answer(True, asked.answer)
+        return Answer(not asked.answer.startswith(NOTHING), asked.answer)
 
     async def _command(self, wanted: CommandWanted, who: str) -> Answer:
         engine = self._engine

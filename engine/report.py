@@ -106,8 +106,9 @@ def leg_report(leg: Leg) -> LegReport:
             known = False
             continue
         traded += paid * order.cum
-        if entry is not None and pnl is not None:
-            pnl += instrument.result(-order.side * order.cum, entry, paid)
+        cost = order.entry or entry
+        if cost is not None and pnl is not None:
+            pnl += instrument.result(-order.side * order.cum, cost, paid)
         if not order.post_only and order.touch:
             touch = order.touch * instrument.tick
             reference += touch * order.cum

@@ -19,6 +19,7 @@ from machines.messages import (
     Alarm,
     Arm,
 )
+from machines.part import kept, problem
 from machines.policy.escalating import first_rung
 from machines.table import Out
 from machines.types import (
@@ -41,13 +42,22 @@ def fix_targets(e: EventData) -> None:
     close, out = e.model, e.args[1]
     close.clear_timers()
     close.ask_count = 0
+    again = close.started_at > 0
     close.started_at = out.now
     close.withdrawing = False
     for leg in close.legs:
         if close.adopting:
             _adopt(leg, out)
-        leg.fix_target(close.kept(leg))
     close.adopting = False
+    refused = "" if again or not close.is_part else _part_problem(close)
+    for leg in close.legs:
+        if refused:
+            leg.fix_target(leg.holding.qty)
+        else:
+            # What stays of a part was fixed once; adopting does not take the part again.
+            leg.fix_target(leg.keep if again else kept(leg.holding, close.ratio))
+    if refused:
+        out.commands.append(Alarm(out.now, "dust", close.id, f"{refused}; nothing is closed"))
     rung = starting_rung(close)
     close.parted = False
     close.naked_at = out.now
@@ -58,6 +68,10 @@ def fix_targets(e: EventData) -> None:
     for leg in close.legs:
         out.tell(leg, "start", max(rung, AGGRESSIVE) if _is_alone(leg) else rung)
     close.note_exposure(out, starting=True)
+
+
+def _part_problem(close: Close) -> str:
+    return problem((leg.holding for leg in close.legs), close.ratio)
 
 
 def _adopt(leg: Leg, out: Out) -> None:
@@ -114,8 +128,7 @@ def end_reconciled(e: EventData) -> None:
                 text = f"{leg.id} {base:f} worth {value:.2f} cannot be traded: {why}"
                 out.commands.append(Alarm(out.now, "dust", close.id, text))
         holding.dust = rest
-    partial = close.ratio[0] != close.ratio[1]
-    close.outcome = "dust" if dusty else "partial" if partial else "flat"
+    close.outcome = "dust" if dusty else "partial" if close.is_part else "flat"
     _end(close, out)
 
 
@@ -136,6 +149,7 @@ def _end(close: Close, out: Out) -> None:
 def follow_legs(e: EventData) -> None:
     """Account the exposure and apply the joint table until nothing changes."""
     close, out = e.model, e.args[1]
+    close.level()
     close.note_exposure(out)
     if len(close.legs) == 2 and not close.withdrawing:
         apply_joint(close, out)

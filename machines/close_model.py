@@ -133,15 +133,31 @@ class Close:
         """The furthest rung that a leg of this close has stood on."""
         return max(leg.rung for leg in self.legs)
 
-    def kept(self, leg: Leg) -> int:
-        """Signed units of a leg's position that stay: all but whole lots of the part asked for."""
-        numerator, denominator = self.ratio
-        if numerator == denominator:
-            return 0
-        held = abs(leg.holding.qty)
-        lot = leg.holding.instrument.lot
-        kept = held - held * numerator // denominator // lot * lot
-        return kept if leg.holding.qty > 0 else -kept
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of what is held is to be closed."""
+        return self.ratio[0] != self.ratio[1]
+
+    def level(self) -> None:
+        """Keep a pair even where somebody took more of a leg than its part.
+
+        What is missing of one leg below what was to stay is closed of the other as well.
+        """
+        if not self.is_part or len(self.legs) < 2 or not self.started_at:
+            return
+        for leg in self.legs:
+            qty, sibling = leg.holding.qty, leg.sibling
+            missing = abs(leg.keep) - abs(qty) if leg.keep * qty >= 0 else abs(leg.keep)
+            if sibling is None or missing <= 0:
+                continue
+            leg.keep = qty if leg.keep * qty > 0 else 0
+            per_unit = base_per_unit(sibling)
+            if not per_unit:
+                continue
+            lot = sibling.instrument.lot
+            less = int(missing * base_per_unit(leg) / per_unit) // lot * lot
+            stays = max(abs(sibling.keep) - less, 0)
+            sibling.keep = stays if sibling.keep > 0 else -stays
 
     @property
     def waits_together(self) -> bool:
@@ -313,7 +329,8 @@ def _realised(leg: Leg) -> Decimal:
     for order in leg.orders:
         if order.traded:
             price = Decimal(order.value) / order.traded * instrument.tick
-            total += instrument.result(-order.side * order.traded, entry, price) - order.fees
+            cost = order.entry or entry
+            total += instrument.result(-order.side * order.traded, cost, price) - order.fees
     return total
 
 

@@ -89,6 +89,7 @@ def begin_reconciling(e: EventData) -> None:
     """Every leg has ended: ask the venues for what is left."""
     close, out = e.model, e.args[1]
     close.withdrawing = False
+    close.level()
     close.note_exposure(out)
     _read_afresh(close, out)
 
@@ -115,12 +116,14 @@ def _read_afresh(close: Close, out: Out) -> None:
 
 def account(e: EventData) -> None:
     """Account the exposure; nothing else follows."""
+    e.model.level()
     e.model.note_exposure(e.args[1])
 
 
 def restart_reads(e: EventData) -> None:
     """Something moved while the venues were being read: the reads count for nothing."""
     close, out = e.model, e.args[1]
+    close.level()
     close.note_exposure(out)
     _read_afresh(close, out)
 

@@ -88,6 +88,11 @@ class CloseRequested(Struct, frozen=True, array_like=True, tag=3):
     ratio: tuple[int, int] = (1, 1)
     by: str = "operator"
 
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of what is held is to be closed."""
+        return self.ratio[0] != self.ratio[1]
+
 
 class OperatorCommanded(Struct, frozen=True, array_like=True, tag=4):
     """halt, resume, kill, retry, cancel, adopt, write_off, settle, release, stop_entries.

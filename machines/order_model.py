@@ -78,6 +78,8 @@ class Order(Struct, eq=False):
     lacked_last: int = 0
     unknown_since: int = 0
     alarmed: bool = False
+    #: What the position had cost when the order was sent; adopting may change that of the position.
+    entry: Decimal | None = None
     #: The rules under which it was sent: those of the holding at that time.
     instrument: Instrument = None  # type: ignore[assignment]
 

@@ -76,6 +76,7 @@ def enlist(env: Env, holding: Holding, leg: Leg | None, *terms: Any) -> Order:
     holding.order_count += 1
     label = f"{holding.instrument.key}#{holding.order_count}"
     order = Order(env.next_order(), label, holding, holding.venue, leg, *terms)
+    order.entry = holding.entry
     env.orders[order.uid] = order
     holding.orders.append(order)
     return order

@@ -21,6 +21,7 @@ from machines.messages import (
     OrderPlaced,
 )
 from machines.order_model import DOUBTS
+from machines.part import problem
 from machines.placing import command_for, enlist
 from machines.policy.escalating import urgency_of
 from machines.types import URGENCY_RANK
@@ -46,6 +47,9 @@ RESUMED = {
 
 #: The answer to who wants orders of an engine that cancels its own, for it ends right after.
 STOPPING = "the engine is stopping and nothing was done; say it again after the next start"
+
+#: How the answer begins to who asks for a part that cannot be traded.
+NOTHING = "nothing is closed"
 
 
 class Requests:
@@ -94,6 +98,9 @@ class Requests:
 
     def _begin(self, pair: PairSettings, urgency: Urgency, fact: CloseRequested, out: Out) -> None:
         holdings = [self.holdings[index] for index in pair.legs]
+        if fact.is_part and (refused := problem(holdings, fact.ratio)):
+            out.answer = f"{NOTHING}: {refused}; ask for another part of {fact.pair}, or the whole"
+            return
         self.close_count += 1
         close = Close(
             pair, self.close_count, holdings, self.env, fact.reason, urgency, fact.ratio, out.now
@@ -112,11 +119,7 @@ class Requests:
         self.drain(out)
         raised = "raised to " + urgency if close.urgency != before else "unchanged"
         out.answer = f"already closing {fact.pair}; urgency {raised}"
-        if (
-            fact.ratio[0] != fact.ratio[1]
-            or close.ratio[0] == close.ratio[1]
-            or close.state == "reconciled"
-        ):
+        if fact.is_part or not close.is_part or close.state == "reconciled":
             return
         waiting = self.following.get(fact.pair)
         if waiting is None or URGENCY_RANK[urgency] >= URGENCY_RANK[waiting[0]]:
