@@ -104,6 +104,12 @@ def end_external(e: EventData) -> None:
     _end(close, out)
 
 
+def end_closed_by_others(e: EventData) -> None:
+    """Somebody else has closed what was frozen: nothing is left to decide."""
+    e.model.outcome = "external"
+    _end(e.model, e.args[1])
+
+
 def end_withdrawn(e: EventData) -> None:
     """The position is held again, untouched."""
     e.model.outcome = "withdrawn"

@@ -99,6 +99,15 @@ def nothing_to_close(e: EventData) -> bool:
     return True
 
 
+def others_have_closed_it(e: EventData) -> bool:
+    """Reads agree that nothing is held on any leg, and no order of ours can fill any more."""
+    for leg in e.model.legs:
+        holding = leg.holding
+        if holding.qty or holding.orders or not is_known(holding, 0):
+            return False
+    return True
+
+
 def starts_passive(e: EventData) -> bool:
     """Neither the urgency nor an earlier rung asks for more than passive_limit, which is in use."""
     return starting_rung(e.model) == PASSIVE

@@ -1084,3 +1084,23 @@ def test_a_strangers_order_seen_at_the_end_freezes_the_close() -> None:
     close.legs[1].holding.foreign = True
     bench.fire(close, "truth", close.legs[1])
     assert close.state == "frozen"
+
+
+@pytest.mark.parametrize("left", ["nothing", "a position", "an order", "doubt"])
+def test_a_frozen_close_ends_when_others_have_closed_everything(left: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "frozen", "idle", "idle")
+    for leg in close.legs:
+        leg.holding.accept(0)
+        leg.holding.state, leg.holding.read_agreed = "settled", True
+    holding = close.legs[1].holding
+    if left == "a position":
+        holding.accept(3)
+    if left == "an order":
+        bench.order(close.legs[1], "live")
+    if left == "doubt":
+        holding.state = "doubted"
+    bench.fire(close, "truth", close.legs[0])
+    ended = left == "nothing"
+    assert (close.state, close.outcome) == (("reconciled", "external") if ended else ("frozen", ""))
+    assert (holding.owner is None) == ended

@@ -264,10 +264,12 @@ def test_a_ratio_that_the_core_cannot_hold_leaves_the_engine_and_its_orders_alon
             answer = ask(live.paths.socket, CloseWanted("btc", "MANUAL", None, ratio))
             assert not answer.ok
             assert f"the ratio '{ratio}' must be above 0 and at most 1, as a/b" in answer.text
-        # The finest part that there is: nothing of it can be traded, and the close ends.
+        # The finest part that there is: nothing of it can be traded.
         finest = f"1/{RATIO_MAX}"
-        assert ask(live.paths.socket, CloseWanted("btc", "MANUAL", None, finest)).ok
-        await_end(live, process, "eth", "btc")
+        answer = ask(live.paths.socket, CloseWanted("btc", "MANUAL", None, finest))
+        assert not answer.ok
+        assert answer.text.startswith("nothing is closed: the part of one:BTC, 0.000")
+        await_end(live, process, "eth")
         assert [leg.order for pair in status_of(live).pairs for leg in pair.legs] == [None] * 5
         assert ask(live.paths.socket, CommandWanted("kill")).ok
         await_end(live, process, "eth", "btc", "one:SOL")
