@@ -87,6 +87,8 @@ class World:
         self.stage = Stage(self)
         self.events = Events(scenario.timeline, self.kernel, self.stage)
         self.feeds: list[SyntheticFeed | RecordedFeed] = []
+        #: Whether no process was awake when this was last looked at.
+        self._asleep = False
 
     # ------------------------------------------------------------ building
 
@@ -219,8 +221,11 @@ class World:
         settle(self.kernel, self.process)
         truth, watch, now = self.truth, self.watch, self.kernel.now
         watch.traded(*truth.tape())
-        if self.process.dispatcher is None:
-            watch.slept(now, died=self.process.frozen is None)
+        asleep = self.process.dispatcher is None
+        if asleep or self._asleep:
+            # What it was shown counts from the instant at which it is awake again.
+            watch.slept(now, died=asleep and self.process.frozen is None)
+        self._asleep = asleep
         alive = truth.live_orders(watch.told.dead)
         orders = truth.open_orders() if watch.told.shared else ()
         watch.settled(now, truth.positions(), alive, orders)

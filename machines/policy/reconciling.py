@@ -130,7 +130,7 @@ def judge_round(
     if announced_at and sent_at < announced_at + (read_lag_ns if shown == believed else 0):
         return "void"
     known = announced + taken
-    if shown == believed and not known:
+    if shown == believed and not announced and not taken:
         return "adds_up"
     difference = shown - believed
     recent = last_fill_at > 0 and sent_at < last_fill_at + read_lag_ns
