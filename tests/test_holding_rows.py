@@ -748,3 +748,18 @@ def test_what_is_explained_is_asked_for_no_more() -> None:
     holding.unexplained = 0
     read(bench, holding)
     assert holding.timers == {}
+
+
+@pytest.mark.parametrize("state", ["unread", "doubted"])
+def test_what_the_venue_took_and_what_a_stranger_added_do_not_cancel_out(state: str) -> None:
+    bench = Bench()
+    holding = position(bench, state, announced=-500, announced_at=bench.now - NS)
+    bench.now += 20 * NS
+    holding.list(TradeRow(0, "t-1", bench.now - 21 * NS, BUY, 9_000, 500, Decimal(0), False, "adl"))
+    shown(bench, holding, -TEN, rounds=1)
+    read(bench, holding)
+    assert holding.state == state, "one read that shows what was believed explains neither"
+    shown(bench, holding, -TEN, rounds=2)
+    out = read(bench, holding)
+    assert (holding.state, holding.qty, holding.owned) == ("settled", -TEN, -500)
+    assert ("leg_liquidated", "b:X") in said(out)
