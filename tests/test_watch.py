@@ -1061,3 +1061,31 @@ def test_a_fill_that_was_lost_without_a_gap_need_not_be_known_while_its_close_go
     text = GAP.replace("duration_s = 100", "duration_s = 10").replace("at_s = 2.1", "at_s = 11")
     lost = 'answer = { venue = "a", on = "user", outcome = "timeout", count = 0 }\n#'
     assert violated(text.replace("fault = {", lost), tmp_path) == []
+
+
+# ---------------------------------------------------------------- dead orders that fill
+
+
+@pytest.mark.parametrize("how", ["cancelled", "not cancelled", "the dead one", "never dead"])
+def test_what_an_order_fills_that_was_reported_dead_is_the_venues_breach(how: str) -> None:
+    made = watch()
+    send(made, NS, 1, BUY, TEN)
+    if how != "never dead":
+        tell(made, OrderReported(2 * NS, 0, 1, "stream", "CANCELED", 0))
+    send(made, 3 * NS, 2, BUY, TEN)
+    first, second = (2, 1) if how == "the dead one" else (1, 2)
+    trade(made, 4 * NS, TEN, order=first)
+    if how in ("cancelled", "never dead"):
+        made.left(5 * NS, Cancel(5 * NS, 2, 0))
+    trade(made, 6 * NS, TEN, order=second)
+    flips = [each for each in made.violated if "became" in each]
+    assert bool(flips) == (how in ("not cancelled", "never dead"))
+
+
+def test_what_was_shown_counts_from_the_instant_at_which_somebody_is_awake_again() -> None:
+    made, order = resting_after_evidence()
+    made.slept(9 * NS, died=False)
+    settle(made, 9 * NS + 200 * MS, order)
+    assert not made.violated
+    settle(made, 9 * NS + 300 * MS, order)
+    assert made.violated

@@ -99,10 +99,12 @@ class Held:
     def _makes_up_for_a_dead_order(self, trade: SimTrade, excess: int) -> bool:
         """Whether an order that the venue had reported dead filled what is too much now.
 
-        The order of this trade was sent for what that one had left, and its cancel was on its way.
+        It is this one, or this one was sent for what that one had left, and its cancel was on its
+        way.
         """
-        cancelled_at = self.sent.cancelled_at.get(trade.order)
-        return cancelled_at is not None and excess <= self.told.posthumous[trade.instrument]
+        cancelled = trade.order in self.sent.cancelled_at
+        known = trade.order in self.told.dead or cancelled
+        return known and excess <= self.told.posthumous[trade.instrument]
 
     # ------------------------------------------------------------ after every instant
 

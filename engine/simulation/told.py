@@ -99,6 +99,8 @@ class Told:
         change = trade.side * trade.qty
         if trade.order:
             course.traded(trade.at, change)
+            if trade.order in self.dead:
+                self.posthumous[trade.instrument] += trade.qty
             return
         self.shared.add(trade.instrument)
         course.changed(trade.at, change, trade.trade, stranger=trade.origin == "manual")
@@ -169,25 +171,22 @@ class Told:
 
     def _order(self, fact: OrderReported) -> None:
         if fact.cum is not None:
-            dying = fact.status in ENDS and fact.order not in self.dead
-            if dying:
+            if fact.status in ENDS:
                 self.dead.add(fact.order)
-            self._raise(fact.order, fact.cum, fact.at, dying=dying)
+            self._raise(fact.order, fact.cum, fact.at)
 
     def _trade(self, order: int, trade: str, qty: int, cum: int, at: int) -> None:
         trades = self._trades.setdefault(order, {})
         trades[trade] = qty
         self._raise(order, max(sum(trades.values()), cum), at)
 
-    def _raise(self, order: int, cum: int, at: int, *, dying: bool = False) -> None:
+    def _raise(self, order: int, cum: int, at: int) -> None:
         side = self._sides.get(order)
         before = self._cums.get(order, 0)
         if side is None or cum <= before:
             return
         self._cums[order] = cum
         index = side[1]
-        if order in self.dead and not dying:
-            self.posthumous[index] += cum - before
         change = side[0] * (cum - before)
         self.filled[index] += change
         self.news_at[index] = at
