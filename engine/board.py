@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 import anyio.to_thread
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -213,7 +214,7 @@ class TableBoard:
 
     def _draw(self, snapshot: Snapshot, news: list[Text], alarms: list[Text]) -> None:
         width, height = self._console.size
-        table = pairs_table(snapshot, wide=width >= WIDE)
+        table = pairs_table(snapshot, width)
         used = 3 + sum(max(len(pair.legs), 2) for pair in snapshot.pairs)
         room = max(height - used - 2, 2)
         shown = alarms[-min(len(alarms), max(room // 2, 1)) :] if alarms else []
@@ -223,8 +224,12 @@ class TableBoard:
 
 
 def headline(snapshot: Snapshot) -> Text:
-    """Venues, time and flags of the process in one line."""
-    text = Text("unwind", "bold", no_wrap=True, overflow="crop")
+    """Flags of the process, time and venues in one line; what a narrow terminal cuts comes last."""
+    text = Text("unwind", "bold", no_wrap=True, overflow="ellipsis")
+    if snapshot.halted:
+        text.append("  HALTED", "bold red")
+    if snapshot.stopping:
+        text.append("  stopping", "bold yellow")
     text.append(f"  {snapshot.uptime_s} s", "not bold")
     for session in snapshot.sessions:
         text.append(f"  {printable(session.venue)} ", "not bold")
@@ -232,34 +237,62 @@ def headline(snapshot: Snapshot) -> Text:
         if session.lane:
             text.append(f" {session.lane}", "bold red")
     text.append(f"  {snapshot.records} records", "not bold dim")
-    if snapshot.halted:
-        text.append("  HALTED", "bold red")
-    if snapshot.stopping:
-        text.append("  stopping", "bold yellow")
     return text
 
 
-def pairs_table(snapshot: Snapshot, *, wide: bool) -> Table:
-    """All pairs, two lines each; a wide one says why and what happened last."""
+class Column(NamedTuple):
+    """One column of the table: its least width, and how it is laid out."""
+
+    name: str
+    min_width: int
+    right: bool = False
+
+
+#: What is shown of a pair; the wide table has `why` and `last` as well.
+_COLUMNS = (
+    Column("pair", 6), Column("why", 12), Column("state", 11), Column("venue", 7),
+    Column("leg", 11), Column("filled/left", 14, right=True), Column("naked", 7, right=True),
+    Column("due", 5, right=True), Column("flat", 7), Column("last", 0),
+)  # fmt: skip
+_WIDE_ONLY = ("why", "last")
+#: What a narrow terminal does without, first to last; sizes and states are never cut.
+_DROPPED = ("flat", "due", "venue", "leg")
+
+
+def pairs_table(snapshot: Snapshot, width: int) -> Table:
+    """All pairs, two lines each, within `width` columns; a wide one says why and what was last."""
+    wide = width >= WIDE
+    rows = [_cells(pair, wide=wide) for pair in snapshot.pairs]
+    shown = [each for each in _COLUMNS if wide or each.name not in _WIDE_ONLY]
+    for name in _DROPPED:
+        if sum(_needed(each, rows) + 1 for each in shown if each.name != "last") <= width:
+            break
+        shown = [each for each in shown if each.name != name]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", expand=False)
-    table.add_column("pair", style="bold", no_wrap=True, min_width=6)
-    if wide:
-        table.add_column("why", no_wrap=True, min_width=12)
-    table.add_column("state", no_wrap=True, min_width=11)
-    table.add_column("venue", no_wrap=True, min_width=7)
-    table.add_column("leg", no_wrap=True, min_width=11)
-    table.add_column("filled/left", no_wrap=True, justify="right", min_width=14)
-    table.add_column("naked", no_wrap=True, justify="right", min_width=7)
-    table.add_column("due", no_wrap=True, justify="right", min_width=5)
-    table.add_column("flat", no_wrap=True, min_width=12 if wide else 7)
-    if wide:
-        table.add_column("last", no_wrap=True, overflow="ellipsis", ratio=1)
-    for pair in snapshot.pairs:
-        table.add_row(*_cells(pair, wide=wide))
+    for column in shown:
+        if column.name == "last":
+            table.add_column("last", no_wrap=True, overflow="ellipsis", ratio=1)
+            continue
+        table.add_column(
+            column.name,
+            style="bold" if column.name == "pair" else "",
+            justify="right" if column.right else "left",
+            overflow="fold",
+            min_width=min(_needed(column, rows), width),
+        )
+    for cells in rows:
+        table.add_row(*(cells[each.name] for each in shown))
     return table
 
 
-def _cells(pair: CloseView, *, wide: bool) -> list[Text]:
+def _needed(column: Column, rows: list[dict[str, Text]]) -> int:
+    """The width in which nothing of a column is cut."""
+    lines = [line for cells in rows for line in cells[column.name].plain.split("\n")]
+    return max(column.min_width, len(column.name), *map(cell_len, lines), 0)
+
+
+def _cells(pair: CloseView, *, wide: bool) -> dict[str, Text]:
+    """What is shown of one pair, by column."""
     state = Text(_SHORT.get(pair.state, pair.state), _STYLES.get(pair.state, "dim"))
     below = pair.outcome or pair.urgency
     state.append(f"\n{below}", "green" if pair.outcome else "dim")
@@ -268,24 +301,21 @@ def _cells(pair: CloseView, *, wide: bool) -> list[Text]:
     naked = Text(f"{pair.naked:f}" if pair.naked else "")
     if pair.naked:
         naked.append(f"\n{pair.naked_s} s", "yellow")
-    due = Text(f"{pair.deadline_s} s" if pair.deadline_s is not None else "", "dim")
-    cells = [
-        _plain(pair.pair),
-        state,
-        _lines(_plain(leg.instrument.partition(":")[0]) for leg in pair.legs),
-        _lines(_leg_state(leg) for leg in pair.legs),
-        _lines(Text(f"{leg.filled:f}/{leg.remaining:f}") for leg in pair.legs),
-        naked,
-        due,
-        bar(pair.progress, 12 if wide else 7),
-    ]
-    if wide:
-        source, _, reason = pair.last.partition(": ")
-        last = Text(source)
-        last.append(f"\n{reason}", "dim")
-        cells.insert(1, why_text)
-        cells.append(last)
-    return cells
+    source, _, reason = pair.last.partition(": ")
+    last = Text(source)
+    last.append(f"\n{reason}", "dim")
+    return {
+        "pair": _plain(pair.pair),
+        "why": why_text,
+        "state": state,
+        "venue": _lines(_plain(leg.instrument.partition(":")[0]) for leg in pair.legs),
+        "leg": _lines(_leg_state(leg) for leg in pair.legs),
+        "filled/left": _lines(Text(f"{leg.filled:f}/{leg.remaining:f}") for leg in pair.legs),
+        "naked": naked,
+        "due": Text(f"{pair.deadline_s} s" if pair.deadline_s is not None else "", "dim"),
+        "flat": bar(pair.progress, 12 if wide else 7),
+        "last": last,
+    }
 
 
 def _leg_state(leg: LegView) -> Text:
@@ -313,9 +343,15 @@ def bar(share: Decimal, width: int) -> Text:
     return text
 
 
+def _wrapping(text: Text) -> Text:
+    """The same text, of which nothing is cut."""
+    text.no_wrap, text.overflow = False, "fold"
+    return text
+
+
 def status_parts(snapshot: Snapshot, width: int) -> list[Table | Text]:
     """What `unwind status` prints: the same table, then alarms and dust in plain words."""
-    parts: list[Table | Text] = [headline(snapshot), pairs_table(snapshot, wide=width >= WIDE)]
+    parts: list[Table | Text] = [_wrapping(headline(snapshot)), pairs_table(snapshot, width)]
     for pair in snapshot.pairs:
         if pair.last:
             parts.append(_plain(f"{pair.pair}: {pair.last}", "dim"))

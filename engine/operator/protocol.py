@@ -90,7 +90,10 @@ def ask(path: Path, request: Request, timeout_s: float = 10) -> Answer:
     except PermissionError as error:
         raise ControlError(f"{path}: belongs to another user's engine") from error
     except TimeoutError as error:
-        raise ControlError(f"the engine did not answer within {timeout_s:g} s") from error
+        late = f"the engine did not answer within {timeout_s:g} s"
+        if not isinstance(request, StatusWanted):
+            late += "; it may still do it: look with unwind status, or into its log, and ask again"
+        raise ControlError(late) from error
     except OSError as error:
         raise ControlError(f"the engine cannot be reached: {error}") from error
     except UnicodeEncodeError as error:
