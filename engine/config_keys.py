@@ -112,7 +112,9 @@ _LADDER = (
     Key("book_max_age_s", SECONDS, "an older book is no basis for a price", above=True),
     Key("truth_max_age_s", SECONDS, "an older reading of the positions is repeated first"),
     Key(
-        "naked_budget_usd_s", NUMBER, "unhedged value times seconds before the lagging leg hurries"
+        "naked_budget_usd_s",
+        NUMBER,
+        "unhedged value times seconds before the lagging leg hurries; 0: it never does",
     ),
     Key("residual_rounds_max", COUNT, "returns to the market rung for what the venue still shows"),
     Key(

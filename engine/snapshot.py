@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from engine.words import sentence
-from machines.close_model import Close
+from machines.close_model import Close, shown
 from machines.core import Core
 from machines.lane import Lane
 from machines.leg_model import Leg
@@ -206,8 +206,8 @@ def _fill_in(view: CloseView, close: Close, now: int) -> None:
     view.reason, view.urgency = close.reason, close.urgency
     view.legs = [view_leg(leg) for leg in close.legs]
     alive = close.state != "reconciled"
-    view.naked = close.naked if alive and close.started_at else Decimal(0)
-    view.naked_max = close.naked_max
+    view.naked = shown(close.naked) if alive and close.started_at else Decimal(0)
+    view.naked_max = shown(close.naked_max)
     due = [
         due
         for leg in close.legs

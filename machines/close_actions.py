@@ -11,7 +11,7 @@ from machines.close_guards import (
     starting_rung,
     waits_until,
 )
-from machines.close_model import base_rest, mid_base
+from machines.close_model import base_rest, mid_base, shown
 from machines.close_reading import ask_truth
 from machines.joint import apply_joint
 from machines.leg_model import ON_RUNG, exceeds_lag, is_cut_off, outage_since, untradeable
@@ -433,4 +433,4 @@ def _naked_text(close: Close) -> str:
     legs = ", ".join(
         f"{leg.id} {leg.instrument.base(leg.rest):f}" for leg in close.legs if leg.rest
     )
-    return f"open: {legs or 'nothing'}; naked {close.naked:f}"
+    return f"open: {legs or 'nothing'}; naked {shown(close.naked):f}"

@@ -262,6 +262,12 @@ class Close:
         return pricing.break_even_from_entries(leg.side, entry, rest, fee, realised)
 
 
+def shown(quantity: Decimal) -> Decimal:
+    """A base quantity for people: what a division has left beyond the eighth digit is rounded."""
+    exponent = quantity.as_tuple().exponent
+    return round(quantity, 8) if isinstance(exponent, int) and exponent < -8 else quantity
+
+
 def base_per_unit(leg: Leg) -> Decimal:
     """Base quantity of one unit; for an inverse contract at the present mid."""
     instrument = leg.instrument

@@ -316,9 +316,9 @@ def test_an_engine_that_ends_without_an_answer_is_reported(tmp_path: Path) -> No
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(path))
         server.listen()
-        with pytest.raises(ControlError, match="did not answer within 0.05 s$"):
+        with pytest.raises(ControlError, match=r"did not answer within 0.05 s$"):
             ask(path, StatusWanted(), timeout_s=0.05)
-        with pytest.raises(ControlError, match="did not answer .*; it may still do it: look with"):
+        with pytest.raises(ControlError, match=r"did not answer .*; it may still do it: look with"):
             ask(path, CommandWanted("halt"), timeout_s=0.05)
 
 

@@ -5,10 +5,15 @@ Each is small enough to look right without a test, and wrong only on the day whe
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import pytest
+
 from engine.report import close_report
 from engine.summary import describe
 from engine.timers import Timers
 from machines.book import Book
+from machines.close_model import shown
 from machines.messages import CloseRequested, OperatorCommanded, TopSeen
 from machines.types import NS
 from tests.picture import picture
@@ -60,3 +65,11 @@ def test_the_summary_says_where_a_close_has_spent_its_time() -> None:
     close.dwell = {"preparing": NS // 100, "passive_limit": 12 * NS, "market": 3 * NS // 2}
     lines = describe(close_report(close, bench.now), bench.core, bench.now)
     assert "  passive_limit 12.0 s, market 1.5 s" in lines
+
+
+@pytest.mark.parametrize(
+    ("quantity", "text"),
+    [("7.00", "7.00"), ("0.12345678", "0.12345678"), ("4.997501249375312", "4.99750125")],
+)
+def test_a_person_is_shown_no_more_digits_than_a_quantity_has(quantity: str, text: str) -> None:
+    assert f"{shown(Decimal(quantity)):f}" == text

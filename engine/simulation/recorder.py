@@ -24,7 +24,17 @@ from engine.simulation.outcome import (
     seconds_text,
 )
 from machines.core import Core
-from machines.messages import Alarm, Cancel, Command, Fact, FillReported, OrderReported, Place
+from machines.messages import (
+    Alarm,
+    Cancel,
+    Command,
+    Fact,
+    FillReported,
+    InstrumentTruth,
+    OrderReported,
+    Place,
+    TruthRead,
+)
 from machines.table import Transition
 from machines.types import BUY, Instrument
 from venues.ids import account_number, encode
@@ -45,6 +55,8 @@ class Recorder:
         self.by_key = {each.key: each for each in instruments}
         #: Highest cumulative fill that was told of an order, in units.
         self.counts: dict[int, int] = {}
+        #: The same as far as trades of reads amount to it.
+        self.listed: dict[int, int] = {}
         self.trades: set[tuple[int, str]] = set()
 
     def begin(self) -> None:
@@ -67,6 +79,9 @@ class Recorder:
             self._cumulative(fact.order, fact.cum, "stream", at, told=False)
         elif isinstance(fact, OrderReported):
             self._cumulative(fact.order, fact.cum, fact.path, at, told=True)
+        elif isinstance(fact, TruthRead):
+            for row in fact.rows:
+                self._read(row, fact.at)
         for each in trace:
             if each.source != each.dest or each.trigger in _TOLD:
                 row_at = each.at - self.origin
@@ -75,6 +90,21 @@ class Recorder:
                         row_at, each.machine, each.id, each.trigger, each.source, each.dest
                     )
                 )
+
+    def _read(self, row: InstrumentTruth, at: int) -> None:
+        """Fills that a read is the first to tell: its trades, then what orders have filled."""
+        for trade in row.trades:
+            if trade.order in self.rows and (row.instrument, trade.trade) not in self.trades:
+                told = FillReported(
+                    at, trade.venue_at, row.instrument, trade.order, trade.trade, trade.side,
+                    trade.price, trade.qty, None, trade.fee, trade.maker, trade.origin,
+                )  # fmt: skip
+                self._trade(told, at - self.origin)
+                listed = self.listed[trade.order] = self.listed.get(trade.order, 0) + trade.qty
+                self.counts[trade.order] = max(self.counts.get(trade.order, 0), listed)
+        for order in row.orders:
+            if order.cum > self.counts.get(order.order, 0):
+                self._cumulative(order.order, order.cum, "read", at - self.origin, told=True)
 
     def _trade(self, fact: FillReported, at: int) -> None:
         """One trade as it was told; a second time it is a note, since it moves nothing."""
