@@ -13,6 +13,7 @@ from machines.close_guards import (
 )
 from machines.close_model import base_rest, mid_base, shown
 from machines.close_reading import ask_truth
+from machines.holding_model import trouble_of
 from machines.joint import apply_joint
 from machines.leg_model import ON_RUNG, exceeds_lag, is_cut_off, outage_since, untradeable
 from machines.messages import (
@@ -394,7 +395,8 @@ def call_person(e: EventData) -> None:
     for leg in close.legs:
         found = is_known_at_start(leg) if close.state == "preparing" else is_proved(leg)
         if not found and leg.holding.session.trusted and not leg.holding.orders:
-            _alarm(close, out, "venue_degraded", f"{leg.venue.name}: no usable read of {leg.id}")
+            text = f"{leg.venue.name}: {trouble_of(leg.holding, close.wanted_at)}"
+            _alarm(close, out, "venue_degraded", text)
 
 
 def raise_liveness(e: EventData) -> None:

@@ -239,7 +239,10 @@ def waits_in_vain(e: EventData) -> bool:
 
 
 def _hedges_nothing(close: Close) -> bool:
-    return any(leg.ended or leg.liquidated for leg in close.legs)
+    return any(
+        leg.ended or leg.liquidated or (leg.state == "idle" and is_settled(leg))
+        for leg in close.legs
+    )
 
 
 def venues_are_back(e: EventData) -> bool:

@@ -242,6 +242,14 @@ def void_contradicts(holding: Holding) -> bool:
     return difference != 0 and not (recent and is_behind(difference, holding.last_fills))
 
 
+def trouble_of(holding: Holding, since: int) -> str:
+    """What keeps a position in question, of which reads were asked from `since` on, in words."""
+    answered = holding.read_ok and holding.read_sent_at >= since
+    if answered and holding.read_qty is not None:
+        return f"what is held of {holding.id} is not settled by its reads yet"
+    return f"no usable read of {holding.id}"
+
+
 def is_known(holding: Holding, since: int) -> bool:
     """Whether what is held is beyond question, by a trusted read asked at or after `since`.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from machines.holding_model import trouble_of
 from machines.messages import (
     Alarm,
     Arm,
@@ -67,8 +68,8 @@ def call_person(e: EventData) -> None:
     """Say that a venue does not tell what is held there."""
     leg, out = e.model, e.args[1]
     leg.close.alarmed.add("venue_degraded")
-    text = f"{leg.venue.name}: no usable read of {leg.id}"
     since = leg.read_after or leg.holding.doubted_at
+    text = f"{leg.venue.name}: {trouble_of(leg.holding, since)}"
     out.commands.append(Alarm(out.now, "venue_degraded", leg.close.id, text, since))
 
 

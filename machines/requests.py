@@ -201,6 +201,10 @@ class Requests:
             return
         if order.state not in DOUBTS:
             out.answer = f"{order.id} is {order.state}, not in doubt; nothing was changed"
+        elif fact.cum is not None and fact.cum > order.qty:
+            size = order.instrument.quantity(order.qty)
+            out.answer = f"{order.id} is of {size:f}, more cannot have filled; nothing was changed"
+            return
         out.tell(order, "settled", fact)
 
     def _in_doubt(self, instrument: str) -> Order | None:

@@ -477,3 +477,13 @@ def test_a_new_process_sends_a_cancel_again_that_may_never_have_left(state: str)
     out = restarted(bench, order)
     assert order.state == "unknown"
     assert ("Cancel" in kinds(out)) == (state == "cancelling")
+
+
+def test_more_than_an_order_was_sent_for_is_not_settled() -> None:
+    bench = Bench()
+    order = order_in("live", bench)
+    order.cum = 400
+    restarted(bench, order)
+    out = bench.step(OperatorCommanded(bench.now, "settle", order=order.uid, cum=TEN + 1))
+    assert (order.state, order.cum) == ("unknown", 400)
+    assert out.answer == f"{order.id} is of 10.00, more cannot have filled; nothing was changed"
