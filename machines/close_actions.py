@@ -14,6 +14,7 @@ from machines.close_guards import (
 from machines.close_model import base_rest, mid_base, shown
 from machines.close_reading import ask_truth
 from machines.holding_model import trouble_of
+from machines.holding_moves import UNEXPLAINED
 from machines.joint import apply_joint
 from machines.leg_model import ON_RUNG, exceeds_lag, is_cut_off, outage_since, untradeable
 from machines.messages import (
@@ -68,6 +69,9 @@ def fix_targets(e: EventData) -> None:
         out.tell(close, "venue_moved")
     for leg in close.legs:
         out.tell(leg, "start", max(rung, AGGRESSIVE) if _is_alone(leg) else rung)
+    if any(leg.liquidated for leg in close.legs):
+        # The joint table sends the other leg to market.
+        out.tell(close, "leg_moved", close.legs[0])
     close.note_exposure(out, starting=True)
 
 
@@ -266,6 +270,7 @@ def freeze(e: EventData) -> None:
     """Foreign activity: hold the legs back and let an operator decide."""
     close, out = e.model, e.args[1]
     close.clear_timers()
+    close.meddled = e.args[0] != UNEXPLAINED
     parts = []
     for leg in close.legs:
         out.tell(leg, "hold")
@@ -276,6 +281,20 @@ def freeze(e: EventData) -> None:
             shown = "unknown" if read is None else f"{base(read):f}"
             parts.append(f"{leg.id}: venue {shown}, known {base(holding.owned):f}")
     _alarm(close, out, "foreign_exposure", "; ".join(parts) or close.foreign_text)
+
+
+def note_meddling(e: EventData) -> None:
+    """Somebody else has done something while it is frozen: no explanation thaws it any more."""
+    if e.args[0] != UNEXPLAINED:
+        e.model.meddled = True
+
+
+def thaw(e: EventData) -> None:
+    """The venue did what nothing explained: prepare anew and go on, as after a liquidation."""
+    close, out = e.model, e.args[1]
+    close.alarmed.discard("foreign_exposure")
+    ask_truth(e)
+    close.wanted_at = out.now
 
 
 def quarantine(e: EventData) -> None:

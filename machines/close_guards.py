@@ -108,6 +108,20 @@ def others_have_closed_it(e: EventData) -> bool:
     return True
 
 
+def all_is_explained(e: EventData) -> bool:
+    """What froze it was the venue's own doing, all of it, and nobody else has done anything."""
+    close = e.model
+    if close.meddled:
+        return False
+    return not any(
+        leg.holding.foreign
+        or leg.holding.unowned
+        or leg.holding.unexplained
+        or leg.holding.announced_at
+        for leg in close.legs
+    )
+
+
 def starts_passive(e: EventData) -> bool:
     """Neither the urgency nor an earlier rung asks for more than passive_limit, which is in use."""
     return starting_rung(e.model) == PASSIVE

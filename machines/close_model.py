@@ -39,11 +39,11 @@ class Close:
 
     __slots__ = (
         "adopting", "agreed", "alarmed", "ask_count", "dwell", "dwelling", "dwelling_since",
-        "ended_at", "entry_imbalance", "env", "foreign_text", "id", "legs", "naked", "naked_at",
-        "naked_base_ns", "naked_max", "naked_since", "naked_usd_ns", "number", "outcome",
-        "parted", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
-        "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate",
-        "wanted_at", "withdrawing", "written_off",
+        "ended_at", "entry_imbalance", "env", "foreign_text", "id", "legs", "meddled", "naked",
+        "naked_at", "naked_base_ns", "naked_max", "naked_since", "naked_usd_ns", "number",
+        "outcome", "parted", "ratio", "reason", "requested_at", "retired", "rounds", "settings",
+        "spread_waived", "started_at", "state", "timers", "uid", "urgency", "usd_rate", "wanted_at",
+        "withdrawing", "written_off",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +77,8 @@ class Close:
         self.withdrawing = False
         self.adopting = False
         self.written_off = False
+        #: Frozen for what somebody else is known to have done: only a person decides.
+        self.meddled = False
         #: It has waited for a venue for as long as it may, and that venue is not back yet.
         self.parted = False
         self.rounds = 0

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from machines.holding_model import Holding
 
 
+#: Why a close is frozen for what two reads show and nobody has explained.
+UNEXPLAINED = "unexplained"
+
 # ---------------------------------------------------------------- guards
 
 
@@ -263,10 +266,13 @@ def freeze_close(e: EventData) -> None:
 
 
 def freeze_unadopted(e: EventData) -> None:
-    """As `freeze_close`, unless an operator has told the close to adopt what is held."""
+    """As `freeze_close`, unless an operator has told the close to adopt what is held.
+
+    Nobody knows yet who did it: a venue may list a liquidation later than it shows it.
+    """
     owner = e.model.owner
     if owner is not None and not owner.close.adopting:
-        freeze_close(e)
+        e.args[1].tell(owner.close, "foreign", UNEXPLAINED)
 
 
 def _alarm_foreign(holding: Holding, text: str, out: Out) -> None:
@@ -334,6 +340,8 @@ def take(
         text = f"{rules.base(change):f} by {told.origin}{price}"
         out.commands.append(Alarm(now, "leg_liquidated", holding.id, text))
     leg = holding.owner
+    if leg is not None and shown and not holding.unexplained:
+        out.tell(leg.close, "explained")
     if leg is None or (change == shown and holding.unexplained_at <= leg.close.requested_at):
         return
     if told.origin != "settlement":

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from machines.close_model import Close
+from machines.holding_moves import UNEXPLAINED
 from machines.messages import (
     Alarm,
     CloseRequested,
@@ -70,7 +71,7 @@ QUIET: dict[str, tuple[Any, tuple[str, ...]]] = {
     "withdraw": (None, (*RUN[1:], "reconciling", *ALL[6:])),
     "evidence": (None, ("preparing", *RUN, *ALL[6:])),
     "retry_asked": (None, ("preparing", *RUN[:2], "reconciling", *ALL[6:])),
-    "foreign": (None, ALL[6:]),
+    "foreign": (None, ("reconciled", "quarantined")),
     "adopt": (None, (*LIVE, "reconciled", "quarantined")),
     "write_off": (None, ("preparing", *LADDER, "reconciling", "reconciled")),
     "break": (None, ("quarantined",)),
@@ -1104,3 +1105,35 @@ def test_a_frozen_close_ends_when_others_have_closed_everything(left: str) -> No
     ended = left == "nothing"
     assert (close.state, close.outcome) == (("reconciled", "external") if ended else ("frozen", ""))
     assert (holding.owner is None) == ended
+
+
+@pytest.mark.parametrize(
+    "why", ["explained", "a stranger traded", "his trade is told later", "not all of it", "unowned"]
+)
+def test_a_close_that_was_frozen_for_a_late_explanation_goes_on_when_it_comes(why: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "passive_limit", "idle", "idle")
+    bench.fire(close, "foreign", None if why == "a stranger traded" else UNEXPLAINED)
+    if why == "his trade is told later":
+        bench.fire(close, "foreign")
+    bench.fire(close, "foreign", UNEXPLAINED)
+    holding = close.legs[0].holding
+    if why == "not all of it":
+        holding.unexplained = -3
+    if why == "unowned":
+        holding.owned = holding.qty - 3
+    out = bench.fire(close, "explained")
+    goes_on = why == "explained"
+    assert close.state == ("preparing" if goes_on else "frozen")
+    assert told(out) == ([("x", "truth")] if goes_on else [])
+    assert ("foreign_exposure" in close.alarmed) != goes_on
+
+
+@pytest.mark.parametrize("state", [name for name in ALL if name != "frozen"])
+def test_what_is_explained_matters_to_a_frozen_close_alone(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, state, "idle", "idle")
+    before = picture(bench.core)
+    out = bench.fire(close, "explained")
+    assert picture(bench.core) == before
+    assert (out.commands, told(out)) == ([], [])

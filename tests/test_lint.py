@@ -312,7 +312,8 @@ def test_a_state_that_only_a_person_could_bring_to_an_end_is_found() -> None:
     def never(rows: tuple[Row, ...]) -> list[Row]:
         return [
             row._replace(dest=None)
-            if (row.trigger, row.dest) in {("evidence", "reconciled"), ("truth", "reconciled")}
+            if row.trigger == "explained"
+            or (row.trigger, row.dest) in {("evidence", "reconciled"), ("truth", "reconciled")}
             else row
             for row in rows
         ]

@@ -193,6 +193,8 @@ def _may_freeze(leg: Drawn, lines: str) -> bool:
         return True
     if others in lines and leg.profile in HEEDLESS:
         return True
+    if others in lines and f'"stale_read", on = "fills", venue = "{leg.venue}"' in lines:
+        return True  # for as long as the list lags; it thaws when that names a liquidation
     return leg.side < 0 and f'"unsigned", venue = "{leg.venue}"' in lines
 
 
