@@ -55,21 +55,26 @@ class Aside:
         self._move([self.paths.books])
         return self.name
 
-    def everything(self) -> bool:
-        """Rename the session, and a socket that was left over; False if nothing was there."""
-        return self._move([self.paths.socket, self.paths.books])
+    def everything_there(self) -> list[Path]:
+        """What of a session is there, a socket that was left over among it."""
+        return [old for old, _ in self._moves([self.paths.socket, self.paths.books])]
 
-    def _move(self, others: list[Path]) -> bool:
+    def everything(self) -> None:
+        """Rename the session, and a socket that was left over. Raises BootError."""
+        self._move([self.paths.socket, self.paths.books])
+
+    def _moves(self, others: list[Path]) -> list[tuple[Path, Path]]:
         moves = [(old, old.with_name(f"{old.name}.{self.stamp}")) for old in others]
         moves += [(self.paths.beside(end), self._beside(end)) for end in BESIDE]
-        moves = [(old, new) for old, new in moves if os.path.lexists(old)]
-        for old, new in moves:
+        return [(old, new) for old, new in moves if os.path.lexists(old)]
+
+    def _move(self, others: list[Path]) -> None:
+        for old, new in self._moves(others):
             self._rename(old, new)
         try:
             sync_directory(self.paths.directory)
         except OSError as error:
             raise self._failed(error) from error
-        return bool(moves)
 
     def keep_damaged(self, lock: LockFile) -> None:
         """Copy a damaged lock file beside what it belongs to. Raises BootError."""
@@ -106,9 +111,7 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
         # No start had such a number: a file without a checksum was damaged.
         damage = lock.damage or lock.epoch > EPOCH_MAX
         known = max(0 if damage else lock.epoch, newest_epoch(paths))
-        if damage:
-            aside.keep_damaged(lock)
-        if not aside.everything() and not damage:
+        if not damage and not aside.everything_there():
             return lock, []
         told = f"put the earlier session aside as asked as {aside.name} and starting anew"
         if not known:
@@ -118,6 +121,12 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
             told += (
                 f"; the lock file was damaged, {known} is the newest process start that is named"
             )
+        # What is moved may be all that names this start: a death in between must not forget it.
+        if damage:
+            aside.keep_damaged(lock)
+        else:
+            lock.store(known, lock.seq or 0)
+        aside.everything()
         lock.store(known)
     except OSError as error:
         lock.release()

@@ -209,14 +209,17 @@ def open_journal(
     connection = None
     try:
         with explaining(path):
-            head = inspected(path, True, lock.seq) if path.exists() else left_alone(path)
+            found = path.exists()
+            head = inspected(path, True, lock.seq) if found else left_alone(path)
             check_foldable(path, head)
             if not accept_restore:
                 compared(path, head, lock.epoch, shown_epoch)
-            written = lock.seq or 0
-            if not path.exists():
-                create(path)
-                written = 0
+            epoch = max(head.epoch, lock.epoch, shown_epoch) + 1
+            # A journal that begins has lost nothing, whatever the one before it had.
+            begins = not found or (accept_restore and not head.last_seq)
+            written = 0 if begins else lock.seq or 0
+            if not found:
+                head = create(path, epoch, lock)
             connection = JournalConnection(
                 path,
                 isolation_level=None,
@@ -225,9 +228,10 @@ def open_journal(
                 exclusive=exclusive,
                 note=lock.note,
             )
-            begin_epoch(connection, head, max(head.epoch, lock.epoch, shown_epoch) + 1)
-            # What was lost stays known until something is recorded under the new epoch.
-            lock.store(head.epoch, max(written, head.last_seq))
+            if found:
+                begin_epoch(connection, head, epoch)
+                # What was lost stays known until something is recorded under the new epoch.
+                lock.store(epoch, max(written, head.last_seq))
             connection.execute(f"PRAGMA synchronous = {sync}")
     except BaseException:
         if connection is not None:

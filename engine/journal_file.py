@@ -49,7 +49,7 @@ _TABLES = (
     leg INTEGER NOT NULL, attempt INTEGER NOT NULL, qty INTEGER NOT NULL, deadline INTEGER NOT NULL
 ) STRICT""",
 )
-_META = "INSERT INTO meta VALUES ('schema', ?), ('machines', ?), ('epoch', 0), ('floor', 0)"
+_META = "INSERT INTO meta VALUES ('schema', ?), ('machines', ?), ('epoch', ?), ('floor', 0)"
 _META_KEYS = ("schema", "machines", "epoch", "floor")
 _EPOCH = "UPDATE meta SET value = ? WHERE key = 'epoch' AND value = ?"
 #: Notes (record, epoch): a journal that ends before this record has lost its end.
@@ -222,35 +222,49 @@ def _last_intact(path: Path, log: journal_log.Log) -> int:
     return last
 
 
-def create(path: Path) -> None:
-    """Make an empty journal under another name first: a half-made one is never found."""
+def create(path: Path, epoch: int, lock: LockFile) -> Head:
+    """Make an empty journal of process start `epoch`; it has its name only when all of it is done.
+
+    The lock file knows of the epoch before: a process that dies in between leaves no journal at
+    all, and never one that its lock file contradicts. Raises JournalError and errors of the disk;
+    then there is no journal, nor any scrap of one.
+    """
+    _check_epoch(epoch)
     new = path.with_name(path.name + ".new")
-    scraps = [new.with_name(new.name + end) for end in ("", "-wal", "-journal")]
+    scraps = [new.with_name(new.name + end) for end in ("", "-wal", "-shm", "-journal")]
     for scrap in scraps:
         scrap.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    head = Head(epoch)
     try:
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with closing(
-            JournalConnection(new, isolation_level=None, head=Head(), sync="FULL", exclusive=True)
+            JournalConnection(new, isolation_level=None, head=head, sync="FULL", exclusive=True)
         ) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             for table in _TABLES:
                 connection.execute(table)
-            connection.execute(_META, (SCHEMA, MACHINES))
+            connection.execute(_META, (SCHEMA, MACHINES, epoch))
             connection.execute("COMMIT")
+        lock.store(epoch, 0)
+        new.rename(path)
     except BaseException:
         for scrap in scraps:
             scrap.unlink(missing_ok=True)
         raise
-    new.rename(path)
     sync_directory(path.parent)
+    return head
+
+
+def _check_epoch(epoch: int) -> None:
+    if epoch > EPOCH_MAX:
+        raise JournalError(f"process start {epoch} has no order numbers left; begin a new journal")
 
 
 def begin_epoch(connection: JournalConnection, head: Head, epoch: int) -> None:
-    if epoch > EPOCH_MAX:
-        raise JournalError(f"process start {epoch} has no order numbers left; begin a new journal")
+    """Note a new process start in a journal that is there."""
+    _check_epoch(epoch)
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute(_EPOCH, (epoch, head.epoch)).rowcount != 1:

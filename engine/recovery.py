@@ -22,7 +22,7 @@ from engine.journal import Record, SyncJournal, open_journal
 from engine.journal_file import locked
 from engine.lock import LockFile
 from engine.paths import SESSION_SUFFIX, BootError, Paths
-from engine.remains import is_at_its_end, is_free, remains_of, words_of_loss
+from engine.remains import is_at_its_end, is_free, is_unbegun, remains_of, words_of_loss
 from engine.session_file import Session, differences, read_session, write_session
 from machines.core import Core
 from machines.errors import ReplayDiverged
@@ -166,13 +166,14 @@ class Boot:
         try:
             session = self._session()
             finished = session is not None and is_at_its_end(session, paths, lock)
+            unbegun = session is None and is_unbegun(paths, lock)
         except BaseException:
             lock.release()
             raise
         if finished:
             self._set_aside(lock)
             session = None
-        anew = not paths.journal.exists()
+        anew = unbegun or not paths.journal.exists()
         if anew and (remains := remains_of(paths)):
             lock.release()
             raise BootError(
