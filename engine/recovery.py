@@ -8,6 +8,7 @@ send; `engine.live` does that afterwards.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine.aside import Aside, start_over
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.books import LOST_TAIL, Book, Heard, newest_start, read_books
 from engine.config import Config, PositionSpec
+from engine.config_specs import RunClose
 from engine.dispatcher import fold
 from engine.journal import Record, SyncJournal, open_journal
 from engine.journal_file import locked
@@ -37,12 +39,21 @@ __all__ = ["RUN", "SESSION_SUFFIX", "Boot", "BootError", "Paths", "boot"]
 #: `by` of what the engine itself asks for.
 RUN = "run:"
 
+#: What a request of `[run]` asks for. Where it stands in the list says nothing of it.
+Request = tuple[str, str, str | None, tuple[int, int]]
+
+
+def request_of(asked: RunClose | CloseRequested) -> Request:
+    """What is asked for: equal requests are told apart by how many there are, and by no order."""
+    return asked.pair, asked.reason, asked.urgency, asked.ratio
+
 
 class Memory:
     """What a fold sees besides the machines: requests made, what was heard, the newest time."""
 
     def __init__(self, swallowing: frozenset[int]) -> None:
-        self.requested: set[tuple[str, str]] = set()
+        #: How often the engine has asked for each of the closes of `[run]`.
+        self.requested: Counter[Request] = Counter()
         self.heard = Heard(swallowing)
         self.newest = 0
 
@@ -52,8 +63,8 @@ class Memory:
             fact = record.fact
             self.newest = max(self.newest, record.at)
             self.heard.take(record)
-            if isinstance(fact, CloseRequested):
-                self.requested.add((fact.by, fact.pair))
+            if isinstance(fact, CloseRequested) and fact.by.startswith(RUN):
+                self.requested[request_of(fact)] += 1
             yield record
 
 
@@ -113,9 +124,15 @@ class Boot:
         return instrument, base_to_units(spec.qty, instrument)
 
     def is_done(self, number: int) -> bool:
-        """Whether the close number `number` of `[run]` needs no request any more."""
-        asked = self.config.run.closes[number]
-        if (f"{RUN}{number}", asked.pair) in self.memory.requested:
+        """Whether the close number `number` of `[run]` needs no request any more.
+
+        The list may have been changed since the session was begun: what was asked for is known by
+        what it asks, so that another order repeats nothing.
+        """
+        closes = self.config.run.closes
+        asked, request = closes[number], request_of(closes[number])
+        nth = sum(request_of(each) == request for each in closes[: number + 1])
+        if nth <= self.memory.requested[request]:
             return True
         pair, close = self.core.pairs[asked.pair], self.core.closes.get(asked.pair)
         if close is None or close.state != "reconciled":
