@@ -170,6 +170,7 @@ class Run:
             self._add_venue(name, file, states[name])
         engine.connect(dict(self.actors))
         engine.room = [actor.room for actor in self.actors.values()]
+        engine.on_wake = [self.scheduler.look_again]
         engine.on_failure = [actor.go_straight for actor in self.actors.values()]
         self.conductor = Conductor(engine, started, board.say)
         self.control = Control(engine, Door(started.paths.socket), board.say)
@@ -198,6 +199,7 @@ class Run:
             "committer": engine.commit,
             "dispatcher": engine.dispatch,
             "timers": engine.fire_timers,
+            "heartbeat": engine.live,
             "journal": engine.tend_journal,
         }
 

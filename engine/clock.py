@@ -1,14 +1,16 @@
 """Time of a live process: nanoseconds that never run backwards, and actions that wait for it.
 
 The base is the wall clock, raised to what an earlier process has already recorded; from there it
-follows the monotonic clock, so that a corrected wall clock cannot reorder facts. This module must
-not know venues, machines or the journal.
+follows a clock that only goes forward, also while the machine sleeps where the system has such a
+clock, so that a corrected wall clock cannot reorder facts. This module must not know venues,
+machines or the journal.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
@@ -22,6 +24,12 @@ SLICE_ACTIONS = 64
 SLICE_NS = 200_000
 
 
+if hasattr(time, "CLOCK_BOOTTIME"):
+    steady_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+else:
+    steady_ns = partial(time.monotonic_ns)
+
+
 class Clock:
     """The engine's time; `floor` is the newest time that an earlier process recorded."""
 
@@ -31,7 +39,7 @@ class Clock:
         self,
         floor: int = 0,
         wall: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], int] = time.monotonic_ns,
+        monotonic: Callable[[], int] = steady_ns,
     ) -> None:
         self._monotonic = monotonic
         self._base = max(wall(), floor + 1) - monotonic()
@@ -93,6 +101,10 @@ class LiveScheduler:
         heappush(self._heap, (due, lane, self._count, action, argument))
         if self._heap[0][2] == self._count:
             self._wake.set()
+
+    def look_again(self) -> None:
+        """Look at the clock now: the machine slept, and the loop did not notice."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Run actions as they come due, without end.

@@ -24,12 +24,14 @@ from machines.messages import (
     CommandRefused,
     Connect,
     Fact,
+    LinkStale,
     OrderSent,
     Place,
     ReadMode,
     ReadTruth,
 )
 from machines.table import Out
+from machines.types import NS
 from venues.port import Port
 
 #: Commands that name a venue; all others name an instrument.
@@ -38,6 +40,8 @@ _BY_VENUE = frozenset({ReadTruth, ReadMode, Connect})
 IMPOSSIBLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
+#: A process that stood still for longer knows nothing of its venues any more (recovery.md 7).
+WAKE_GAP_NS = NS
 
 
 class Durable(Protocol):
@@ -124,6 +128,22 @@ class Dispatcher:
         moved = self.core.quote(instrument, now, venue_at, bid, bid_qty, ask, ask_qty, mark)
         if moved is not None:
             self.inbox.append(moved)
+
+    def wake(self, slept_ns: int, committing: Batch | None = None) -> None:
+        """Take up work after the process stood still; within `WAKE_GAP_NS` nothing has changed.
+
+        After that each venue is read anew before anything else is stepped, and orders that were
+        decided before and not sent, also those of the batch `committing`, are not sent any more.
+        """
+        if slept_ns <= WAKE_GAP_NS:
+            return
+        now = self.clock()
+        facts: list[Fact] = [LinkStale(now, name, "wake gap") for name in self.ports]
+        for batch in (self.batch,) if committing is None else (committing, self.batch):
+            places = [each for each in batch.commands if type(each) is Place]
+            batch.commands = [each for each in batch.commands if type(each) is not Place]
+            facts += [CommandRefused(now, each.order, "wake gap") for each in places]
+        self.inbox.extendleft(reversed(facts))
 
     # ------------------------------------------------------------ receive and fold
 

@@ -50,6 +50,7 @@ TASKS = (
     "committer",
     "dispatcher",
     "timers",
+    "heartbeat",
     "journal",
 )
 

@@ -22,13 +22,12 @@ from engine.simulation.kernel import Kernel
 from engine.simulation.outcome import seconds_text
 from machines.core import Core
 from machines.env import STOP
-from machines.messages import Alarm, Command, EngineStarted, Fact, LinkStale, OperatorCommanded
+from machines.messages import Alarm, Command, EngineStarted, Fact, OperatorCommanded
 from machines.table import Out
 from machines.types import NS
 from venues.port import MARKET
 from venues.sim.venue import SimVenue
 
-WAKE_GAP_NS = NS
 GRACE_NS = 10 * NS
 
 
@@ -209,9 +208,7 @@ class Process:
             return
         self.dispatcher, self.frozen = self.frozen, None
         held, self._held = self._held, []
-        if slept_ns > WAKE_GAP_NS:
-            for name in self.venues:
-                self.dispatcher.fact(LinkStale(self.kernel.now, name, "wake gap"))
+        self.dispatcher.wake(slept_ns)
         for fact in held:
             self.dispatcher.fact(msgspec.structs.replace(fact, at=self.kernel.now))
 
