@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engine.books import orders_of
 from engine.journal_errors import JournalError
-from engine.journal_file import EPOCH_MAX, locked, read_only
+from engine.journal_file import EPOCH_MAX, folder_locked, locked, read_only
 from engine.lock import SUFFIX as LOCK_SUFFIX
 from engine.lock import LockFile, sync_directory
 from engine.paths import BESIDE, STAMP, BootError, Paths, is_archived
@@ -42,10 +42,15 @@ class Aside:
 
         Raises JournalError when another process holds it, BootError when nothing can be done.
         """
-        file = self.paths.lock
-        if file.is_symlink() or file.is_dir():
-            self._rename(file, self._beside(LOCK_SUFFIX))
-        return locked(self.paths.journal, even_damaged=True)
+        file, journal = self.paths.lock, self.paths.journal
+        folder = folder_locked(journal)
+        try:
+            if file.is_symlink() or file.is_dir():
+                self._rename(file, self._beside(LOCK_SUFFIX))
+        except BaseException:
+            folder.release()
+            raise
+        return locked(journal, even_damaged=True, folder=folder)
 
     def session(self) -> str:
         """Rename books, journal and session file; return the journal's new name. Raises BootError.

@@ -30,7 +30,7 @@ from engine.journal_errors import (
 )
 from engine.journal_rows import Head, Row, decoded, verified
 from engine.lock import SUFFIX as LOCK_SUFFIX
-from engine.lock import LockFile, sync_directory
+from engine.lock import FolderLock, LockFile, sync_directory
 
 APPLICATION = 0x756E_776A  #: `application_id` of the file, "unwj"
 SCHEMA = 1  #: version of the tables
@@ -58,11 +58,25 @@ FLOOR = """UPDATE meta SET value = ? WHERE key = 'floor'
 _PAGE = "SELECT * FROM journal WHERE first_seq > ? ORDER BY first_seq LIMIT 256"
 
 
-def locked(path: Path, *, even_damaged: bool = False) -> LockFile:
-    """Take the lock of a journal; see `LockFile`. Raises JournalError."""
-    name = path.with_name(path.name + LOCK_SUFFIX)
+def folder_locked(path: Path) -> FolderLock:
+    """Take the lock of the folder of a journal; see `FolderLock`. Raises JournalError."""
     try:
-        return LockFile(name, even_damaged=even_damaged)
+        return FolderLock(path.parent)
+    except BlockingIOError as error:
+        raise JournalLocked(
+            f"{path}: another process is running on this journal, or on another one in its folder "
+            f"{path.parent}; stop it, or use another folder (engine.directory)"
+        ) from error
+    except OSError as error:
+        raise explained(path.parent, error) from error
+
+
+def locked(path: Path, *, even_damaged: bool = False, folder: FolderLock | None = None) -> LockFile:
+    """Take the lock of a journal and of its folder; see `LockFile`. Raises JournalError."""
+    name = path.with_name(path.name + LOCK_SUFFIX)
+    folder = folder or folder_locked(path)
+    try:
+        return LockFile(name, even_damaged=even_damaged, folder=folder)
     except BlockingIOError as error:
         text = f"{path}: another process is running on this journal; stop it or use another path"
         raise JournalLocked(text) from error

@@ -12,6 +12,7 @@ import pytest
 from engine.aside import ASSUMED
 from engine.config import load
 from engine.journal import JournalError
+from engine.journal_errors import JournalLocked
 from engine.lock import LockFile, claim_of
 from engine.paths import BootError
 from engine.recovery import Boot, boot
@@ -260,6 +261,34 @@ def test_a_running_engine_is_not_put_aside(live: LiveEngine) -> None:
         boot(load(live.config), fresh=True)
     lock.release()
     assert contents(live) == before
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("more", ["", 'socket = "other.sock"\nbooks = "other"\n'])
+def test_an_engine_with_another_journal_in_the_same_folder_is_not_put_aside_nor_joined(
+    live: LiveEngine, fresh: bool, more: str
+) -> None:
+    """Books and socket do not bear the journal's name, and whoever shares them trades twice."""
+    socket_left_over(live)
+    running = boot(load(live.config))
+    before = contents(live)
+    other = f'[engine]\njournal = "other.db"\nlog = "other.log"\n{more}'
+    live.config.write_text(live.config.read_text().replace("[engine]\n", other))
+    with pytest.raises(JournalLocked, match=r"on another one in its folder.*engine\.directory"):
+        boot(load(live.config), fresh=fresh)
+    assert contents(live) == before
+    assert live.paths.socket.is_socket()
+    running.journal.close()
+    boot(load(live.config), fresh=True).journal.close()
+
+
+def test_a_lock_file_that_is_a_link_is_not_moved_under_a_running_engine(live: LiveEngine) -> None:
+    running = boot(load(live.config))
+    lock_that_is_a_link(live)
+    with pytest.raises(JournalLocked, match="another process is running"):
+        boot(load(live.config), fresh=True)
+    assert live.paths.lock.is_symlink()
+    running.journal.close()
 
 
 def test_a_move_that_fails_is_told_and_the_rest_is_put_aside_by_the_next(
