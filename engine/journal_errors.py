@@ -4,6 +4,7 @@ It must not decide what follows from an error: the engine stops, the command lin
 """
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,9 @@ class ReadOnlyJournal(JournalError):
     """The file or its file system does not take writes."""
 
 
+#: Where less is free, a write that failed found no room: the index of a log alone takes 32 kB.
+ROOM_MIN_BYTES = 64 << 10
+
 _BY_CODE: dict[int, tuple[type[JournalError], str]] = {
     sqlite3.SQLITE_BUSY: (JournalLocked, "another process is writing to it; stop that process"),
     sqlite3.SQLITE_LOCKED: (JournalLocked, "another process is writing to it; stop that process"),
@@ -104,14 +108,26 @@ _BY_ERRNO: dict[int | None, int] = {
 
 
 def explained(path: object, error: sqlite3.Error | OSError) -> JournalError:
+    """What went wrong with a file, as an error whose text says what to do."""
     if isinstance(error, OSError):
         code = _BY_ERRNO.get(error.errno, 0)
     else:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and _is_full(Path(str(path)).parent):
+            code = sqlite3.SQLITE_FULL
     kind, sentence = _BY_CODE.get(
         code, (JournalError, "the disk failed; check it before a restart")
     )
     return kind(f"{path}: {sentence} ({error})")
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a folder has no room. SQLite calls some writes that found none failed."""
+    try:
+        disk = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return False
+    return disk.f_bavail * disk.f_frsize < ROOM_MIN_BYTES
 
 
 @contextmanager

@@ -261,6 +261,8 @@ def create(path: Path, epoch: int, lock: LockFile) -> Head:
                 connection.execute(table)
             connection.execute(_META, (SCHEMA, MACHINES, epoch))
             connection.execute("COMMIT")
+            # Closing would do it as well, and would say nothing where it fails.
+            _empty_log(connection)
         lock.store(epoch, 0)
         new.rename(path)
     except BaseException:
@@ -269,6 +271,13 @@ def create(path: Path, epoch: int, lock: LockFile) -> Head:
         raise
     sync_directory(path.parent)
     return head
+
+
+def _empty_log(connection: JournalConnection) -> None:
+    """Move the log into the file, all of it."""
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise JournalLocked("another process reads the journal while it is made; stop it")
 
 
 def _check_epoch(epoch: int) -> None:
