@@ -37,10 +37,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(1)
-    except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell.
-        sys.stderr.close()
-        sys.exit(1)
 
 
 # ---------------------------------------------------------------- running

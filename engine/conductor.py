@@ -6,7 +6,6 @@ venue or how a run is shown.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 
 import anyio
@@ -14,6 +13,7 @@ from loguru import logger
 
 from engine.aftermath import Aftermath
 from engine.books import LOST_TAIL
+from engine.interrupts import HELD
 from engine.live import Engine
 from engine.recovery import RUN, Boot
 from engine.supervisor import Supervisor
@@ -96,15 +96,22 @@ class Conductor:
             logger.info("{}", line)
 
     async def listen(self) -> None:
-        """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist."""
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        with anyio.open_signal_receiver(*wanted) as signals:
-            async for number in signals:
-                self._signals += 1
-                self._stop(signal.Signals(number).name)
+        """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist.
+
+        What came while the process started counts as if it came now.
+        """
+        try:
+            with anyio.open_signal_receiver(*HELD.wanted()) as signals:
+                for number in HELD.taken():
+                    self._stop(number.name)
+                async for number in signals:
+                    self._stop(number.name)
+        finally:
+            HELD.hold_again()
 
     def _stop(self, name: str) -> None:
         engine = self._engine
+        self._signals += 1
         logger.info("{} received", name)
         if self._signals == 1:
             engine.stopping = True

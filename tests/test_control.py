@@ -338,7 +338,7 @@ def test_a_ratio_is_read_exactly(ratio: str, read: tuple[int, int]) -> None:
 
 def unwind(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *arguments],
+        [sys.executable, "-m", "engine", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -395,7 +395,7 @@ def test_the_command_line_repeats_no_argument_raw(
 ) -> None:
     shutil.copy(ROOT / "config.toml", tmp_path)
     result = subprocess.run(
-        [sys.executable, "-m", "engine.cli", *arguments],
+        [sys.executable, "-m", "engine", *arguments],
         cwd=tmp_path,
         capture_output=True,
         timeout=LIMIT_S,
