@@ -5,7 +5,6 @@ The only module of the shell that names a concrete venue. It holds no rule of it
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,6 +22,7 @@ from engine.control import Control
 from engine.feeds import check_recordings, open_recording
 from engine.journal import AsyncJournal, JournalError
 from engine.live import Engine
+from engine.log_file import LogFile
 from engine.operator.door import Door, DoorError
 from engine.recovery import Boot, BootError, Paths, boot
 from engine.snapshot import Snapshot
@@ -97,21 +97,16 @@ def _log_to(started: Boot, console: Console) -> None:
     logger.configure(patcher=_make_printable)
     path = started.paths.log
     try:
-        # A pipe without a reader in its place is an error and not a wait without end.
-        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        os.close(os.open(path, how, 0o600))
         logger.add(
-            path,
+            LogFile(path),
             level=started.config.engine.log_level,
-            rotation="16 MB",
-            retention=3,
             format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}",
             diagnose=False,
             backtrace=False,
         )
     except OSError as error:
         raise BootError(f"{path}: cannot be written ({error})") from error
-    if not (console.is_terminal and sys.stderr.isatty()):
+    if sys.stderr and not (console.is_terminal and sys.stderr.isatty()):
         logger.add(sys.stderr, level="ERROR", format="{message}", diagnose=False, backtrace=False)
 
 

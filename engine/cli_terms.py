@@ -13,7 +13,8 @@ CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at
 `--coverage` found something, or a recording is not what was recorded; 2 wrong input, nothing was
 done, or no engine to talk to; 3 a part that `run` cannot do without failed, as the journal; 130
 `run` was stopped by Ctrl-C or SIGTERM with nothing naked left. Nothing that was left is lost: the
-next `run` goes on with it."""
+next `run` goes on with it. The code tells of the command, also where its output cannot be
+written."""
 
 CONFIG = Path("config.toml")
 ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file.")]
