@@ -5,6 +5,7 @@ The only module of the shell that names a concrete venue. It holds no rule of it
 
 from __future__ import annotations
 
+import resource
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -60,6 +61,8 @@ def run(path: Path, *, fresh: bool = False) -> int:
 def run_config(config: Config, *, fresh: bool = False) -> int:
     """Run the engine of a checked configuration to its end; return the exit code."""
     console = Console(highlight=False, emoji=False)
+    # What a process remembers of keys and positions must not be left on the disk when it dies (S6).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         Door(Paths(config).socket).check()
         started = boot(config, fresh=fresh)
@@ -170,6 +173,8 @@ class Run:
         self.conductor = Conductor(engine, started, board.say)
         self.control = Control(engine, Door(started.paths.socket), board.say)
         logger.info("started: epoch {}, {} records", journal.epoch, journal.last_seq)
+        for note in started.notes:
+            logger.info("{}", note)
         if started.lost:
             logger.warning("starts halted: {}", started.lost)
         try:

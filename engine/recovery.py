@@ -238,7 +238,7 @@ class Boot:
         # Epochs go on across archived sessions, so that no order id ever comes back.
         paths = self.paths
         try:
-            paths.make()
+            self.notes += [each for each in paths.make() if each not in self.notes]
             books = read_books(paths.books)
         except BaseException:
             lock.release()
