@@ -16,13 +16,14 @@ import pytest
 from rich.console import Console, Group
 from rich.text import Text
 
-from engine.board import LineBoard, TableBoard, make_board, status_parts
+from engine.board import LineBoard, TableBoard, make_board
 from engine.clock import Clock, LiveScheduler
 from engine.conductor import EXIT_FAILED, Conductor
 from engine.config import load
 from engine.journal import AsyncJournal, JournalError, Record, read_journal
 from engine.journal_errors import DiskFull
 from engine.live import Engine
+from engine.pairs_table import status_parts
 from engine.recovery import BootError, boot
 from engine.snapshot import Watch, take_snapshot
 from engine.supervisor import Supervisor

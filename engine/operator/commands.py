@@ -61,7 +61,7 @@ def status(
     import msgspec  # noqa: PLC0415 - heavy
     from rich.console import Console  # noqa: PLC0415 - heavy
 
-    from engine.board import status_parts  # noqa: PLC0415 - heavy
+    from engine.pairs_table import status_parts  # noqa: PLC0415 - heavy
     from engine.snapshot import Snapshot  # noqa: PLC0415 - heavy
 
     console = Console(highlight=False, emoji=False)
