@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
+from engine.cli_terms import CODES, CONFIG, EXIT_REFUSED, EXIT_UNKNOWN, ConfigFile, refuse
 from engine.operator.verbs import VERBS, Argument, Verb, typed
 from engine.texts import put
 
@@ -33,13 +33,18 @@ def add_to(app: typer.Typer) -> None:
 
 def _ask(config: Path, request: Request) -> Answer:
     from engine.operator.address import address_of  # noqa: PLC0415 - heavy
-    from engine.operator.protocol import ControlError, ask  # noqa: PLC0415 - heavy
+    from engine.operator.protocol import (  # noqa: PLC0415 - heavy
+        ControlError,
+        Unanswered,
+        ask,
+    )
 
     path, remark = address_of(config)
     try:
         answer = ask(path, request)
     except ControlError as error:
-        refuse(f"{remark}: {error}" if remark else str(error))
+        code = EXIT_UNKNOWN if isinstance(error, Unanswered) else EXIT_REFUSED
+        refuse(f"{remark}: {error}" if remark else str(error), code)
     if remark:
         put([remark], sys.stderr)
     if not answer.ok:
