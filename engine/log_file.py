@@ -7,6 +7,7 @@ once on standard error. It must not decide what is logged.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,4 +65,7 @@ class LogFile:
 def _opened(path: Path) -> int:
     # A pipe without a reader in its place is an error and not a wait without end.
     how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-    return os.open(path, how, 0o600)
+    descriptor = os.open(path, how, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)  # an earlier version left it open to others
+    return descriptor

@@ -35,10 +35,12 @@ def test_a_log_goes_on_behind_what_is_there_and_writes_what_is_no_text_by_number
 ) -> None:
     path = tmp_path / "unwind.log"
     path.write_text("earlier\n")
+    path.chmod(0o644)
     log = LogFile(path)
     log.write("now \udcff\n")
     log.stop()
     assert path.read_text() == "earlier\nnow \\udcff\n"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_log_on_a_full_disk_is_told_of_once_and_goes_on_when_there_is_room(
