@@ -38,6 +38,7 @@ from engine.summary import is_as_asked, summary
 from engine.supervisor import Supervisor, attempted, describe
 from engine.texts import printable, put
 from engine.venue_actor import BookError, BookFile, VenueActor
+from machines.close_model import shown
 from machines.types import Instrument
 from venues.instruments import ceil_tick, floor_tick, floor_units
 from venues.sim.draws import Draws
@@ -111,7 +112,7 @@ def _stopped_at_start(started: Boot) -> tuple[int, str]:
         return EXIT_STOPPED, f"{said}, and no close is under way"
     naked = any(each.naked and each.started_at for each in closes)
     resting = sum(order.alive for order in core.env.orders.values())
-    left = ", ".join(f"{each.id} (naked {each.naked.normalize():f})" for each in closes)
+    left = ", ".join(f"{each.id} (naked {shown(each.naked).normalize():f})" for each in closes)
     code = EXIT_LEFT if naked or resting else EXIT_STOPPED
     orders = f"{resting} own orders may still fill; " if resting else ""
     return code, f"{said}; left: {left}; {orders}it goes on with the next: unwind run"

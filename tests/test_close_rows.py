@@ -978,7 +978,9 @@ def test_a_close_in_a_hurry_waits_for_nobody(urgency: str, state: str) -> None:
     assert (close.waits_together, told(out), kinds(out)) == (False, [], [])
 
 
-@pytest.mark.parametrize("how", ["ended", "liquidated", "never", "single", "withdrawing"])
+@pytest.mark.parametrize(
+    "how", ["ended", "flat from the start", "liquidated", "never", "single", "withdrawing"]
+)
 def test_where_there_is_no_hedge_to_keep_nobody_waits(how: str) -> None:
     settings = CloseSettings(hold_together_ns=0) if how == "never" else None
     bench = Bench(settings, single=how == "single")
@@ -988,11 +990,15 @@ def test_where_there_is_no_hedge_to_keep_nobody_waits(how: str) -> None:
         close = hedged(bench, "aggressive_limit", withdrawing=how == "withdrawing")
         if how == "ended":
             close.legs[1].state = "done"
+        if how == "flat from the start":
+            # The close asks before it starts its legs.
+            close.legs[1].holding.accept(0)
+            close.legs[1].state = "idle"
         if how == "liquidated":
             close.legs[1].liquidated = True
     away(bench, "b" if how == "single" else "a")
-    bench.fire(close, "venue_moved")
-    assert not close.waits_together
+    out = bench.fire(close, "venue_moved")
+    assert (close.waits_together, kinds(out)) == (False, [])
 
 
 @pytest.mark.parametrize("state", RUN)

@@ -8,6 +8,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -669,6 +670,18 @@ def test_a_start_that_a_person_stops_says_what_is_left(
     assert ("own orders may still fill" in said) != halted
     assert "it goes on with the next: unwind run" in said
     boot(config).journal.close()
+
+
+def test_a_stopped_start_tells_what_is_naked_in_eight_digits(
+    live: LiveEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted_late(run: app.Run) -> None:
+        run.boot.core.closes["eth"].naked = Decimal(1) / 3
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "launch", interrupted_late)
+    assert app.run_config(load(live.config)) == EXIT_LEFT
+    assert "left: eth (naked 0.33333333); " in capsys.readouterr().err
 
 
 def test_a_start_that_a_person_stops_before_it_has_looked_says_so(

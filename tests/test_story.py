@@ -144,6 +144,14 @@ def test_what_is_left_is_told_when_it_changes(c01: Story) -> None:
     assert all(before != after for before, after in pairwise(left))
 
 
+def test_what_is_naked_is_told_in_eight_digits_where_a_division_has_more() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("break_even_of_an_inverse_leg.toml")))
+    lines = told(tell(tape, Subject("p")))
+    naked = [line.rpartition("; naked ")[2] for line in lines if "; naked " in line]
+    assert "0.38000063" in naked
+    assert max(map(len, naked)) == len("0.38000063")
+
+
 def test_everything_tells_rows_that_keep_their_state(c01: Story) -> None:
     assert len(told(c01, everything=True)) > len(told(c01))
     assert "read " in squeezed(told(c01, everything=True))

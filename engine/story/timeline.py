@@ -22,6 +22,7 @@ from engine.story.words import GATES, MINIMA, clock
 from engine.summary import describe
 from engine.texts import printable
 from engine.words import TABLES, why
+from machines.close_model import shown
 from machines.leg_model import ENDED
 from machines.messages import Alarm, Cancel, Place, TruthRead
 from machines.types import NS
@@ -146,7 +147,7 @@ def _left(step: Step) -> str:
     if not step.left:
         return ""
     legs = ", ".join(f"{key} {decimal_text(rest)}" for key, rest in step.left.items())
-    naked = f"; naked {decimal_text(step.naked)}" if len(step.left) > 1 else ""
+    naked = f"; naked {decimal_text(shown(step.naked))}" if len(step.left) > 1 else ""
     return f"left: {legs}{naked}"
 
 
