@@ -80,7 +80,7 @@ def _zero(story: Story) -> str:
 def _block(story: Story, step: Step, width: int, who: int, *, everything: bool) -> Iterator[Line]:
     moves = [m for m in step.moves if everything or told(m)]
     commands = [(c, t) for c, t in step.commands if everything or _shown(c)]
-    if not (moves or commands or step.fills or everything):
+    if not (moves or commands or step.fills or step.turned or everything):
         return
     time = f"{clock(step.at - story.origin):>{TIME - 1}} "
     yield from _wrapped(step.text, width, "bold", time, " " * TIME)
