@@ -390,6 +390,16 @@ def test_the_budget_is_counted_since_the_pair_was_last_balanced_within_a_lot(sec
     assert close.timers["budget"] == bench.now + whole, "counted anew, and told anew"
 
 
+@pytest.mark.parametrize("budget", [0, 1])
+def test_no_budget_at_all_lets_nobody_hurry(budget: int) -> None:
+    bench = Bench(CloseSettings(naked_budget_usd_s=Decimal(budget)))
+    close = hedged(bench, "passive_limit")
+    close.legs[0].holding.change(-400)
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert close.naked == 4
+    assert ("budget" in close.timers) == bool(budget)
+
+
 def test_what_is_alive_for_longer_than_its_ladder_takes_is_told_once_in_every_state() -> None:
     for state in [name for name in ALL if name != "reconciled"]:
         bench = Bench()
