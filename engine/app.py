@@ -5,7 +5,6 @@ The only module of the shell that names a concrete venue. It holds no rule of it
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,19 +17,13 @@ from rich.console import Console
 
 from engine.board import Board, make_board
 from engine.clock import Clock, LiveScheduler
-from engine.conductor import (
-    EXIT_FAILED,
-    EXIT_FLAT,
-    EXIT_LEFT,
-    EXIT_STOPPED,
-    EXIT_USAGE,
-    Conductor,
-)
+from engine.conductor import EXIT_FAILED, EXIT_FLAT, EXIT_LEFT, EXIT_USAGE, Conductor
 from engine.config import BookSpec, Config, ConfigError, VenueSpec, load
 from engine.control import Control
 from engine.feeds import check_recordings, open_recording
 from engine.journal import AsyncJournal, JournalError
 from engine.live import Engine
+from engine.log_file import LogFile
 from engine.operator.door import Door, DoorError
 from engine.recovery import Boot, BootError, Paths, boot
 from engine.snapshot import Snapshot
@@ -38,7 +31,6 @@ from engine.summary import is_as_asked, summary
 from engine.supervisor import Supervisor, attempted, describe
 from engine.texts import printable, put
 from engine.venue_actor import BookError, BookFile, VenueActor
-from machines.close_model import shown
 from machines.types import Instrument
 from venues.instruments import ceil_tick, floor_tick, floor_units
 from venues.sim.draws import Draws
@@ -57,7 +49,6 @@ REVIVALS_MAX = 100
 
 def run(path: Path, *, fresh: bool = False) -> int:
     """Run the engine of a configuration file to its end; return the exit code."""
-    keep_private()
     try:
         config = load(path)
         check_recordings(config, path)
@@ -67,23 +58,11 @@ def run(path: Path, *, fresh: bool = False) -> int:
     return run_config(config, fresh=fresh)
 
 
-def keep_private() -> None:
-    """Whatever this process makes is for its user alone, and a crash leaves no image of it.
-
-    So asks security.md, S6 and S7; also of a log that is begun anew while the process runs.
-    """
-    os.umask(0o077)
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
-
-
 def run_config(config: Config, *, fresh: bool = False) -> int:
-    """Run the engine of a checked configuration to its end; return the exit code.
-
-    Raises KeyboardInterrupt where a person stops it before what is left has been looked at.
-    """
+    """Run the engine of a checked configuration to its end; return the exit code."""
     console = Console(highlight=False, emoji=False)
-    started = None
+    # What a process remembers of keys and positions must not be left on the disk when it dies (S6).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         Door(Paths(config).socket).check()
         started = boot(config, fresh=fresh)
@@ -94,28 +73,6 @@ def run_config(config: Config, *, fresh: bool = False) -> int:
     except (BootError, BookError, DoorError, JournalError) as error:
         put([str(error)], sys.stderr)
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        if started is None:
-            raise
-        code, words = _stopped_at_start(started)
-        put([words], sys.stderr)
-        return code
-
-
-def _stopped_at_start(started: Boot) -> tuple[int, str]:
-    """The exit code of a start that a person stopped before it ran, and what is left, in words."""
-    said = "stopped while starting; nothing was sent"
-    attempted(started.journal.close)
-    core = started.core
-    closes = [each for each in core.closes.values() if each.state != "reconciled"]
-    if not closes:
-        return EXIT_STOPPED, f"{said}, and no close is under way"
-    naked = any(each.naked and each.started_at for each in closes)
-    resting = sum(order.alive for order in core.env.orders.values())
-    left = ", ".join(f"{each.id} (naked {shown(each.naked).normalize():f})" for each in closes)
-    code = EXIT_LEFT if naked or resting else EXIT_STOPPED
-    orders = f"{resting} own orders may still fill; " if resting else ""
-    return code, f"{said}; left: {left}; {orders}it goes on with the next: unwind run"
 
 
 def launch(run: Run) -> int:
@@ -143,21 +100,16 @@ def _log_to(started: Boot, console: Console) -> None:
     logger.configure(patcher=_make_printable)
     path = started.paths.log
     try:
-        # A pipe without a reader in its place is an error and not a wait without end.
-        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        os.close(os.open(path, how, 0o600))
         logger.add(
-            path,
+            LogFile(path),
             level=started.config.engine.log_level,
-            rotation="16 MB",
-            retention=3,
             format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}",
             diagnose=False,
             backtrace=False,
         )
     except OSError as error:
         raise BootError(f"{path}: cannot be written ({error})") from error
-    if not (console.is_terminal and sys.stderr.isatty()):
+    if sys.stderr and not (console.is_terminal and sys.stderr.isatty()):
         logger.add(sys.stderr, level="ERROR", format="{message}", diagnose=False, backtrace=False)
 
 
@@ -216,10 +168,13 @@ class Run:
             self._add_venue(name, file, states[name])
         engine.connect(dict(self.actors))
         engine.room = [actor.room for actor in self.actors.values()]
+        engine.on_wake = [self.scheduler.look_again]
         engine.on_failure = [actor.go_straight for actor in self.actors.values()]
         self.conductor = Conductor(engine, started, board.say)
         self.control = Control(engine, Door(started.paths.socket), board.say)
         logger.info("started: epoch {}, {} records", journal.epoch, journal.last_seq)
+        for note in started.notes:
+            logger.info("{}", note)
         if started.lost:
             logger.warning("starts halted: {}", started.lost)
         try:
@@ -244,7 +199,7 @@ class Run:
             "committer": engine.commit,
             "dispatcher": engine.dispatch,
             "timers": engine.fire_timers,
-            "pulse": engine.beat,
+            "heartbeat": engine.live,
             "journal": engine.tend_journal,
         }
 

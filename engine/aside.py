@@ -15,10 +15,9 @@ from pathlib import Path
 
 from engine.books import orders_of
 from engine.journal_errors import JournalError
-from engine.journal_file import EPOCH_MAX, locked, read_only
+from engine.journal_file import EPOCH_MAX, folder_locked, locked, read_only
 from engine.lock import SUFFIX as LOCK_SUFFIX
 from engine.lock import LockFile, sync_directory
-from engine.operator.door import answers
 from engine.paths import BESIDE, STAMP, BootError, Paths, is_archived
 from machines.env import SEQ_BITS
 
@@ -43,10 +42,15 @@ class Aside:
 
         Raises JournalError when another process holds it, BootError when nothing can be done.
         """
-        file = self.paths.lock
-        if file.is_symlink() or file.is_dir():
-            self._rename(file, self._beside(LOCK_SUFFIX))
-        return locked(self.paths.journal, even_damaged=True)
+        file, journal = self.paths.lock, self.paths.journal
+        folder = folder_locked(journal)
+        try:
+            if file.is_symlink() or file.is_dir():
+                self._rename(file, self._beside(LOCK_SUFFIX))
+        except BaseException:
+            folder.release()
+            raise
+        return locked(journal, even_damaged=True, folder=folder)
 
     def session(self) -> str:
         """Rename books, journal and session file; return the journal's new name. Raises BootError.
@@ -56,21 +60,26 @@ class Aside:
         self._move([self.paths.books])
         return self.name
 
-    def everything(self) -> bool:
-        """Rename the session, and a socket that was left over; False if nothing was there."""
-        return self._move([self.paths.socket, self.paths.books])
+    def everything_there(self) -> list[Path]:
+        """What of a session is there, a socket that was left over among it."""
+        return [old for old, _ in self._moves([self.paths.socket, self.paths.books])]
 
-    def _move(self, others: list[Path]) -> bool:
+    def everything(self) -> None:
+        """Rename the session, and a socket that was left over. Raises BootError."""
+        self._move([self.paths.socket, self.paths.books])
+
+    def _moves(self, others: list[Path]) -> list[tuple[Path, Path]]:
         moves = [(old, old.with_name(f"{old.name}.{self.stamp}")) for old in others]
         moves += [(self.paths.beside(end), self._beside(end)) for end in BESIDE]
-        moves = [(old, new) for old, new in moves if os.path.lexists(old)]
-        for old, new in moves:
+        return [(old, new) for old, new in moves if os.path.lexists(old)]
+
+    def _move(self, others: list[Path]) -> None:
+        for old, new in self._moves(others):
             self._rename(old, new)
         try:
             sync_directory(self.paths.directory)
         except OSError as error:
             raise self._failed(error) from error
-        return bool(moves)
 
     def keep_damaged(self, lock: LockFile) -> None:
         """Copy a damaged lock file beside what it belongs to. Raises BootError."""
@@ -103,19 +112,11 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
     """
     aside = Aside(paths)
     lock = aside.lock()
-    guard_books(lock, paths)
     try:
-        if answers(paths.socket):
-            raise BootError(
-                f"{paths.socket}: another engine answers here; stop it, or give engine.socket "
-                "another name"
-            )
         # No start had such a number: a file without a checksum was damaged.
         damage = lock.damage or lock.epoch > EPOCH_MAX
         known = max(0 if damage else lock.epoch, newest_epoch(paths))
-        if damage:
-            aside.keep_damaged(lock)
-        if not aside.everything() and not damage:
+        if not damage and not aside.everything_there():
             return lock, []
         told = f"put the earlier session aside as asked as {aside.name} and starting anew"
         if not known:
@@ -125,6 +126,12 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
             told += (
                 f"; the lock file was damaged, {known} is the newest process start that is named"
             )
+        # What is moved may be all that names this start: a death in between must not forget it.
+        if damage:
+            aside.keep_damaged(lock)
+        else:
+            lock.store(known, lock.seq or 0)
+        aside.everything()
         lock.store(known)
     except OSError as error:
         lock.release()
@@ -133,24 +140,6 @@ def start_over(paths: Paths) -> tuple[LockFile, list[str]]:
         lock.release()
         raise
     return lock, [told]
-
-
-def guard_books(lock: LockFile, paths: Paths) -> None:
-    """Take the books as well, which two journals could share. Gives the lock back where it fails.
-
-    Raises BootError.
-    """
-    try:
-        lock.guard(paths.books_lock)
-    except BlockingIOError as error:
-        lock.release()
-        raise BootError(
-            f"{paths.books}: another process is running on these books, with another journal; "
-            "stop it, or give engine.books another name"
-        ) from error
-    except OSError as error:
-        lock.release()
-        raise BootError(f"{paths.books_lock}: cannot be used as a lock ({error})") from error
 
 
 def newest_epoch(paths: Paths) -> int:

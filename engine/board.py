@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
-from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from engine.snapshot import CloseView, LegView, Snapshot
+from engine.pairs_table import STYLES, headline, pairs_table
+from engine.snapshot import Snapshot
 from engine.texts import printable
 from engine.words import why
 from machines.messages import Alarm
@@ -32,27 +30,7 @@ LINES_MAX = 2000
 _TICK_S = 0.1
 _REFRESH_S = 0.25
 _LATEST_MAX = 12
-#: From this width on, the table has columns for the reason and the last transition.
-WIDE = 130
 
-_STYLES = {
-    "passive_limit": "cyan",
-    "aggressive_limit": "yellow",
-    "market": "magenta",
-    "reconciling": "blue",
-    "reconciled": "green",
-    "done": "green",
-    "dust": "green",
-    "flat": "green",
-    "live": "green",
-    "stuck": "bold red",
-    "frozen": "bold red",
-    "quarantined": "bold red",
-    "doubtful": "red",
-    "backoff": "red",
-    "waiting": "yellow",
-}
-_SHORT = {"passive_limit": "passive", "aggressive_limit": "aggressive"}
 _SHOWN = frozenset({"leg", "close", "session"})
 
 
@@ -160,7 +138,7 @@ class TableBoard:
         self._news: deque[Text] = deque(maxlen=_LATEST_MAX)
         self._alarms: deque[Text] = deque(maxlen=_LATEST_MAX)
         self._live = Live(
-            console=console, auto_refresh=False, vertical_overflow="crop", redirect_stderr=False
+            console=console, auto_refresh=False, vertical_overflow="ellipsis", redirect_stderr=False
         )
 
     def trace(self, transitions: list[Transition]) -> None:
@@ -170,7 +148,7 @@ class TableBoard:
                 text = self._stamped(each.at)
                 text.append(printable(each.id), "bold")
                 text.append(f" {each.source} → ")
-                text.append(each.dest, _STYLES.get(each.dest, ""))
+                text.append(each.dest, STYLES.get(each.dest, ""))
                 text.append(f"  {why(each)}", "dim")
                 self._news.append(text)
 
@@ -214,148 +192,11 @@ class TableBoard:
 
     def _draw(self, snapshot: Snapshot, news: list[Text], alarms: list[Text]) -> None:
         width, height = self._console.size
-        table = pairs_table(snapshot, width)
-        used = 3 + sum(max(len(pair.legs), 2) for pair in snapshot.pairs)
+        head, table = headline(snapshot), pairs_table(snapshot, width)
+        used = 2 + sum(max(len(pair.legs), 2) for pair in snapshot.pairs)
+        used += len(head.wrap(self._console, width))
         room = max(height - used - 2, 2)
         shown = alarms[-min(len(alarms), max(room // 2, 1)) :] if alarms else []
         latest = news[-max(room - len(shown), 1) :]
-        parts: list[RenderableType] = [headline(snapshot), table, *latest, *shown]
+        parts: list[RenderableType] = [head, table, *latest, *shown]
         self._live.update(Group(*parts), refresh=True)
-
-
-def headline(snapshot: Snapshot) -> Text:
-    """Flags of the process, time and venues in one line; what a narrow terminal cuts comes last."""
-    text = Text("unwind", "bold", no_wrap=True, overflow="ellipsis")
-    if snapshot.halted:
-        text.append("  HALTED", "bold red")
-    if snapshot.stopping:
-        text.append("  stopping", "bold yellow")
-    text.append(f"  {snapshot.uptime_s} s", "not bold")
-    for session in snapshot.sessions:
-        text.append(f"  {printable(session.venue)} ", "not bold")
-        text.append(session.state, f"not bold {_STYLES.get(session.state, '')}")
-        if session.lane:
-            text.append(f" {session.lane}", "bold red")
-    text.append(f"  {snapshot.records} records", "not bold dim")
-    return text
-
-
-class Column(NamedTuple):
-    """One column of the table: its least width, and how it is laid out."""
-
-    name: str
-    min_width: int
-    right: bool = False
-
-
-#: What is shown of a pair; the wide table has `why` and `last` as well.
-_COLUMNS = (
-    Column("pair", 6), Column("why", 12), Column("state", 11), Column("venue", 7),
-    Column("leg", 11), Column("filled/left", 14, right=True), Column("naked", 7, right=True),
-    Column("due", 5, right=True), Column("flat", 7), Column("last", 0),
-)  # fmt: skip
-_WIDE_ONLY = ("why", "last")
-#: What a narrow terminal does without, first to last; sizes and states are never cut.
-_DROPPED = ("flat", "due", "venue", "leg")
-
-
-def pairs_table(snapshot: Snapshot, width: int) -> Table:
-    """All pairs, two lines each, within `width` columns; a wide one says why and what was last."""
-    wide = width >= WIDE
-    rows = [_cells(pair, wide=wide) for pair in snapshot.pairs]
-    shown = [each for each in _COLUMNS if wide or each.name not in _WIDE_ONLY]
-    for name in _DROPPED:
-        if sum(_needed(each, rows) + 1 for each in shown if each.name != "last") <= width:
-            break
-        shown = [each for each in shown if each.name != name]
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", expand=False)
-    for column in shown:
-        if column.name == "last":
-            table.add_column("last", no_wrap=True, overflow="ellipsis", ratio=1)
-            continue
-        table.add_column(
-            column.name,
-            style="bold" if column.name == "pair" else "",
-            justify="right" if column.right else "left",
-            overflow="fold",
-            min_width=min(_needed(column, rows), width),
-        )
-    for cells in rows:
-        table.add_row(*(cells[each.name] for each in shown))
-    return table
-
-
-def _needed(column: Column, rows: list[dict[str, Text]]) -> int:
-    """The width in which nothing of a column is cut."""
-    lines = [line for cells in rows for line in cells[column.name].plain.split("\n")]
-    return max(column.min_width, len(column.name), *map(cell_len, lines), 0)
-
-
-def _cells(pair: CloseView, *, wide: bool) -> dict[str, Text]:
-    """What is shown of one pair, by column."""
-    state = Text(_SHORT.get(pair.state, pair.state), _STYLES.get(pair.state, "dim"))
-    below = pair.outcome or pair.urgency
-    state.append(f"\n{below}", "green" if pair.outcome else "dim")
-    why_text = _plain(pair.reason)
-    why_text.append(f"\n{pair.urgency}", "dim")
-    naked = Text(f"{pair.naked:f}" if pair.naked else "")
-    if pair.naked:
-        naked.append(f"\n{pair.naked_s} s", "yellow")
-    source, _, reason = pair.last.partition(": ")
-    last = Text(source)
-    last.append(f"\n{reason}", "dim")
-    return {
-        "pair": _plain(pair.pair),
-        "why": why_text,
-        "state": state,
-        "venue": _lines(_plain(leg.instrument.partition(":")[0]) for leg in pair.legs),
-        "leg": _lines(_leg_state(leg) for leg in pair.legs),
-        "filled/left": _lines(Text(f"{leg.filled:f}/{leg.remaining:f}") for leg in pair.legs),
-        "naked": naked,
-        "due": Text(f"{pair.deadline_s} s" if pair.deadline_s is not None else "", "dim"),
-        "flat": bar(pair.progress, 12 if wide else 7),
-        "last": last,
-    }
-
-
-def _leg_state(leg: LegView) -> Text:
-    text = Text(_SHORT.get(leg.state, leg.state), _STYLES.get(leg.state, "dim"))
-    if leg.waits_for:
-        text.append(f" {leg.waits_for}", "dim")
-    return text
-
-
-def _plain(text: str, style: str = "") -> Text:
-    """A text of others, which neither ends a line nor steers the terminal."""
-    return Text(printable(text), style)
-
-
-def _lines(parts: object) -> Text:
-    return Text("\n").join(parts)  # type: ignore[arg-type]
-
-
-def bar(share: Decimal, width: int) -> Text:
-    """Progress towards flat as a bar with the percentage below."""
-    full = int(share * width)
-    text = Text("━" * full, "green")
-    text.append("━" * (width - full), "bright_black")
-    text.append(f"\n{share * 100:.0f} %", "dim")
-    return text
-
-
-def _wrapping(text: Text) -> Text:
-    """The same text, of which nothing is cut."""
-    text.no_wrap, text.overflow = False, "fold"
-    return text
-
-
-def status_parts(snapshot: Snapshot, width: int) -> list[Table | Text]:
-    """What `unwind status` prints: the same table, then alarms and dust in plain words."""
-    parts: list[Table | Text] = [_wrapping(headline(snapshot)), pairs_table(snapshot, width)]
-    for pair in snapshot.pairs:
-        if pair.last:
-            parts.append(_plain(f"{pair.pair}: {pair.last}", "dim"))
-        parts += [_plain(f"{pair.pair}: alarm {text}", "red") for text in pair.alarms]
-        parts += [_plain(f"{pair.pair}: dust {key} {qty:f}") for key, qty in pair.dust.items()]
-    parts += [_plain(f"alarm {text}", "red") for text in snapshot.alarms]
-    return parts

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_terms import CODES, CONFIG, NOT_LOOKED_AT, ConfigFile, refuse
+from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
 from engine.operator.commands import add_to
-from engine.texts import Unwritable, abandon, put, write
+from engine.texts import put
 
 app = typer.Typer(
     name="unwind",
@@ -37,14 +37,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(1)
-    except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell.
-        abandon(sys.stdout)
-        sys.exit(1)
-    except Unwritable as error:
-        abandon(sys.stdout)
-        put([f"standard output cannot be written: {error}; the rest is lost"], sys.stderr)
-        sys.exit(1)
 
 
 # ---------------------------------------------------------------- running
@@ -58,14 +50,9 @@ def run(
     ] = False,
 ) -> None:
     """Start the engine: take up what an earlier run left, close, show progress."""
-    try:
-        from engine.app import run as run_app  # noqa: PLC0415 - heavy
+    from engine.app import run as run_app  # noqa: PLC0415 - heavy
 
-        code = run_app(config, fresh=fresh)
-    except KeyboardInterrupt:
-        put([NOT_LOOKED_AT], sys.stderr)
-        code = 1
-    raise typer.Exit(code)
+    raise typer.Exit(run_app(config, fresh=fresh))
 
 
 @app.command(epilog=CODES)
@@ -95,7 +82,7 @@ def check_config(
     from engine.config import reference as describe  # noqa: PLC0415 - heavy
 
     if reference:
-        write(describe(), sys.stdout)
+        print(describe(), end="")
         return
     if check is None:
         refuse("config: give --check FILE or --reference")
@@ -253,3 +240,6 @@ def replay(
 # ---------------------------------------------------------------- talking to a running engine
 
 add_to(app)
+
+if __name__ == "__main__":
+    main()

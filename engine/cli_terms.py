@@ -10,21 +10,21 @@ from engine.texts import put
 
 CODES = """Exit codes: 0 done (after `run`: all that was to be closed is flat at the venues);
 1 `run` ended with something left open, a `sim` expectation failed, `diagram --check`, `--lint` or
-`--coverage` found something, or a recording is not what was recorded; 2 wrong input, nothing was
-done, or no engine to talk to; 3 a part that `run` cannot do without failed, as the journal; 130
-`run` was stopped by Ctrl-C or SIGTERM with nothing naked left. Nothing that was left is lost: the
-next `run` goes on with it."""
+`--coverage` found something, a recording is not what was recorded, or the engine was asked and gave
+no answer, so that it may still do it; 2 wrong input, nothing was done, or no engine to talk to; 3 a
+part that `run` cannot do without failed, as the journal; 130 `run` was stopped by Ctrl-C or SIGTERM
+with nothing naked left. Nothing that was left is lost: the next `run` goes on with it. The code
+tells of the command, also where its output cannot be written."""
 
-#: What a start says that is stopped before it has read anything.
-NOT_LOOKED_AT = (
-    "stopped while starting; nothing was sent, and what an earlier run left was not looked at: "
-    "unwind run"
-)
 CONFIG = Path("config.toml")
 ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file.")]
 
+#: Nothing was done; it is not known whether anything was.
+EXIT_REFUSED = 2
+EXIT_UNKNOWN = 1
 
-def refuse(text: str) -> NoReturn:
-    """Say on standard error why nothing was done, and end with 2."""
+
+def refuse(text: str, code: int = EXIT_REFUSED) -> NoReturn:
+    """Say on standard error why something was not done, and end with a code."""
     put([text], sys.stderr)
-    raise typer.Exit(2)
+    raise typer.Exit(code)

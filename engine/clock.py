@@ -1,28 +1,33 @@
 """Time of a live process: nanoseconds that never run backwards, and actions that wait for it.
 
 The base is the wall clock, raised to what an earlier process has already recorded; from there it
-follows the monotonic clock, so that a corrected wall clock cannot reorder facts. This module must
-not know venues, machines or the journal.
+follows a clock that only goes forward, also while the machine sleeps where the system has such a
+clock, so that a corrected wall clock cannot reorder facts. This module must not know venues,
+machines or the journal.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from engine.dispatcher import WAKE_GAP_NS
 from machines.types import NS
 
 #: Work done before the loop gets a turn (limits.md A1).
 SLICE_ACTIONS = 64
 SLICE_NS = 200_000
-#: How often the loop shows that it is awake.
-BEAT_S = 0.25
+
+
+if hasattr(time, "CLOCK_BOOTTIME"):
+    steady_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+else:
+    steady_ns = partial(time.monotonic_ns)
 
 
 class Clock:
@@ -34,7 +39,7 @@ class Clock:
         self,
         floor: int = 0,
         wall: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], int] = time.monotonic_ns,
+        monotonic: Callable[[], int] = steady_ns,
     ) -> None:
         self._monotonic = monotonic
         self._base = max(wall(), floor + 1) - monotonic()
@@ -42,30 +47,6 @@ class Clock:
     def now(self) -> int:
         """Present time in nanoseconds, never before an earlier one."""
         return self._base + self._monotonic()
-
-
-def _ticking() -> int:
-    """Nanoseconds that go on while the machine is suspended."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-class Pulse:
-    """Notices that the process stood still: suspended, stopped, or kept from its loop.
-
-    Whoever acts next has to ask first, and somebody has to ask every `BEAT_S` where nobody acts.
-    """
-
-    __slots__ = ("_last", "_ticking")
-
-    def __init__(self, ticking: Callable[[], int] = _ticking) -> None:
-        self._ticking = ticking
-        self._last = ticking()
-
-    def slept(self) -> int:
-        """For how long nobody has asked, in ns, where that is a wake gap; else 0."""
-        now = self._ticking()
-        since, self._last = now - self._last, now
-        return since if since > WAKE_GAP_NS else 0
 
 
 class Wake:
@@ -120,6 +101,10 @@ class LiveScheduler:
         heappush(self._heap, (due, lane, self._count, action, argument))
         if self._heap[0][2] == self._count:
             self._wake.set()
+
+    def look_again(self) -> None:
+        """Look at the clock now: the machine slept, and the loop did not notice."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Run actions as they come due, without end.

@@ -6,7 +6,6 @@ venue or how a run is shown.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 
 import anyio
@@ -14,6 +13,7 @@ from loguru import logger
 
 from engine.aftermath import Aftermath
 from engine.books import LOST_TAIL
+from engine.interrupts import HELD
 from engine.live import Engine
 from engine.recovery import RUN, Boot
 from engine.supervisor import Supervisor
@@ -30,12 +30,6 @@ EXIT_LEFT = 1
 EXIT_USAGE = 2
 EXIT_FAILED = 3
 EXIT_STOPPED = 130
-
-
-def heeded() -> list[signal.Signals]:
-    """The signals that end a run, without those that the process was started to ignore."""
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    return [each for each in wanted if signal.getsignal(each) is not signal.SIG_IGN]
 
 
 class Conductor:
@@ -104,16 +98,20 @@ class Conductor:
     async def listen(self) -> None:
         """Take Ctrl-C, SIGTERM and a closed terminal: the first asks for an end, more insist.
 
-        What is ignored from the start stays so: nohup asks to outlive the terminal, and a shell to
-        keep its own Ctrl-C from what runs in the background.
+        What came while the process started counts as if it came now.
         """
-        with anyio.open_signal_receiver(*heeded()) as signals:
-            async for number in signals:
-                self._signals += 1
-                self._stop(signal.Signals(number).name)
+        try:
+            with anyio.open_signal_receiver(*HELD.wanted()) as signals:
+                for number in HELD.taken():
+                    self._stop(number.name)
+                async for number in signals:
+                    self._stop(number.name)
+        finally:
+            HELD.hold_again()
 
     def _stop(self, name: str) -> None:
         engine = self._engine
+        self._signals += 1
         logger.info("{} received", name)
         if self._signals == 1:
             engine.stopping = True

@@ -173,9 +173,6 @@ def decode_config(
         _sound(positions, "positions", findings),
         findings,
     )
-    if engine.directory.startswith("~"):
-        text = "must be a whole path, or one beside this file: no home folder is looked up"
-        findings.add("engine.directory", engine.directory, text)
     if findings:
         return None
     return Config(

@@ -31,6 +31,7 @@ from engine.config_values import (
     MILLISECONDS,
     NAME,
     NUMBER,
+    PATH,
     PERCENT,
     RATIO,
     SECONDS,
@@ -223,7 +224,7 @@ INSTRUMENT = Section(
             "taker_fee_bps", BPS, "fee for an order that takes; that of the profile if left out",
             maximum=FEE_MAX_BPS,
         ),
-        Key("recording", WORD, "file with a recorded book"),
+        Key("recording", PATH, "file with a recorded book"),
     ),
     {"book": BOOK, "synthetic": SYNTHETIC},
 )  # fmt: skip
@@ -271,7 +272,7 @@ ENGINE = Section(
     "Files of this process and how it stops. No two of them, nor what goes with the journal, may "
     "be one file, and none the configuration or a recording.",
     (
-        Key("directory", WORD, "folder of the files below; relative to this file"),
+        Key("directory", PATH, "folder of the files below; relative to this file"),
         Key("journal", FILE_NAME, "everything that happened, in SQLite"),
         Key("socket", FILE_NAME, "where `unwind status`, `close`, `halt` ... reach the process"),
         Key("books", FILE_NAME, "folder in which simulated venues keep their own books"),

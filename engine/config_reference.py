@@ -12,7 +12,6 @@ from msgspec import Struct
 from engine.config_keys import SECTIONS
 from engine.config_reading import Key, Section, default_of, is_required
 from engine.config_values import DECIMAL, MILLISECONDS, SECONDS
-from engine.texts import write
 from machines.types import REASON_URGENCY, URGENCY_RANK, Capabilities
 from venues.profiles import override_keys
 
@@ -101,4 +100,4 @@ def _default(key: Key, value: Any) -> str:
 
 
 if __name__ == "__main__":
-    write(reference(), sys.stdout)
+    sys.stdout.write(reference())

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -282,6 +283,17 @@ def _word(value: Any) -> str:
     return value
 
 
+def path_text(value: Any) -> str:
+    """Read a path; `~` at its beginning is the user's home. Raises `Refused`."""
+    text = _word(value)
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        raise Refused("a path whose ~ leads to a home that is known") from error
+
+
 SECONDS = Kind("seconds", lambda value: nanoseconds(value, NS), NS, Decimal(0), Decimal(LIMIT))
 MILLISECONDS = Kind(
     "milliseconds", lambda value: nanoseconds(value, MS), MS, Decimal(0), Decimal(LIMIT)
@@ -303,6 +315,7 @@ INSTRUMENT_NAME = text(
     '"VENUE:SYMBOL", both of up to 64 letters, digits and _ . -, in the symbol also : / +',
 )
 WORD = Kind("text that is not empty", _word)
+PATH = Kind("a path; ~ at its beginning is your home", path_text)
 FILE_NAME = text(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", "a file name without a folder")
 
 

@@ -40,7 +40,7 @@ _BY_VENUE = frozenset({ReadTruth, ReadMode, Connect})
 IMPOSSIBLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 #: Facts that may wait to be journaled before the readers have to stop (I20).
 BACKLOG_MAX = 256
-#: A process that stood still for longer has not heard what its venues did.
+#: A process that stood still for longer knows nothing of its venues any more (recovery.md 7).
 WAKE_GAP_NS = NS
 
 
@@ -129,12 +129,21 @@ class Dispatcher:
         if moved is not None:
             self.inbox.append(moved)
 
-    def wake_gap(self, now: int) -> None:
-        """The process stood still: before anything that waits, no venue is trusted any more."""
-        inbox = self.inbox
-        at = min(now, inbox[0].at) if inbox else now
-        for name in reversed(tuple(self.ports)):
-            inbox.appendleft(LinkStale(at, name, "wake gap"))
+    def wake(self, slept_ns: int, committing: Batch | None = None) -> None:
+        """Take up work after the process stood still; within `WAKE_GAP_NS` nothing has changed.
+
+        After that each venue is read anew before anything else is stepped, and orders that were
+        decided before and not sent, also those of the batch `committing`, are not sent any more.
+        """
+        if slept_ns <= WAKE_GAP_NS:
+            return
+        now = self.clock()
+        facts: list[Fact] = [LinkStale(now, name, "wake gap") for name in self.ports]
+        for batch in (self.batch,) if committing is None else (committing, self.batch):
+            places = [each for each in batch.commands if type(each) is Place]
+            batch.commands = [each for each in batch.commands if type(each) is not Place]
+            facts += [CommandRefused(now, each.order, "wake gap") for each in places]
+        self.inbox.extendleft(reversed(facts))
 
     # ------------------------------------------------------------ receive and fold
 

@@ -32,7 +32,6 @@ from engine.journal_file import (
     left_alone,
     locked,
     missing_end,
-    next_epoch,
     read_only,
     rows_of,
 )
@@ -210,19 +209,17 @@ def open_journal(
     connection = None
     try:
         with explaining(path):
-            begun = not path.exists()
-            head = left_alone(path) if begun else inspected(path, True, lock.seq)
+            found = path.exists()
+            head = inspected(path, True, lock.seq) if found else left_alone(path)
             check_foldable(path, head)
-            # A start that recorded nothing and left no journal has died while it made one.
-            known = 0 if begun and lock.seq == 0 else lock.epoch
             if not accept_restore:
-                compared(path, head, known, shown_epoch)
-            written = lock.seq or 0
-            if begun:
-                # Its number is taken before it is there: killed in between, the next start is anew.
-                written, head.epoch = 0, next_epoch(max(lock.epoch, shown_epoch))
-                lock.store(head.epoch)
-                create(path, head.epoch)
+                compared(path, head, lock.epoch, shown_epoch)
+            epoch = max(head.epoch, lock.epoch, shown_epoch) + 1
+            # A journal that begins has lost nothing, whatever the one before it had.
+            begins = not found or (accept_restore and not head.last_seq)
+            written = 0 if begins else lock.seq or 0
+            if not found:
+                head = create(path, epoch, lock)
             connection = JournalConnection(
                 path,
                 isolation_level=None,
@@ -231,11 +228,10 @@ def open_journal(
                 exclusive=exclusive,
                 note=lock.note,
             )
-            if not begun:
-                epoch = next_epoch(max(head.epoch, lock.epoch, shown_epoch))
+            if found:
                 begin_epoch(connection, head, epoch)
                 # What was lost stays known until something is recorded under the new epoch.
-                lock.store(head.epoch, max(written, head.last_seq))
+                lock.store(epoch, max(written, head.last_seq))
             connection.execute(f"PRAGMA synchronous = {sync}")
     except BaseException:
         if connection is not None:

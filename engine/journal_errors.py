@@ -83,6 +83,9 @@ class ReadOnlyJournal(JournalError):
     """The file or its file system does not take writes."""
 
 
+#: Where less is free, a write that failed found no room: the index of a log alone takes 32 kB.
+ROOM_MIN_BYTES = 64 << 10
+
 _BY_CODE: dict[int, tuple[type[JournalError], str]] = {
     sqlite3.SQLITE_BUSY: (JournalLocked, "another process is writing to it; stop that process"),
     sqlite3.SQLITE_LOCKED: (JournalLocked, "another process is writing to it; stop that process"),
@@ -104,30 +107,27 @@ _BY_ERRNO: dict[int | None, int] = {
 }
 
 
-#: With less room than this even an empty journal finds none.
-_ROOM_MIN = 64 << 10
-
-
-def _is_full(path: Path | str) -> bool:
-    """Whether the disk of a file has no room: SQLite calls that an I/O error in its side files."""
-    try:
-        left = os.statvfs(Path(path).parent)
-    except OSError:
-        return False
-    return left.f_bavail * left.f_frsize < _ROOM_MIN
-
-
-def explained(path: Path | str, error: sqlite3.Error | OSError) -> JournalError:
+def explained(path: object, error: sqlite3.Error | OSError) -> JournalError:
+    """What went wrong with a file, as an error whose text says what to do."""
     if isinstance(error, OSError):
         code = _BY_ERRNO.get(error.errno, 0)
     else:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_IOERR and _is_full(path):
+        if code == sqlite3.SQLITE_IOERR and _is_full(Path(str(path)).parent):
             code = sqlite3.SQLITE_FULL
     kind, sentence = _BY_CODE.get(
         code, (JournalError, "the disk failed; check it before a restart")
     )
     return kind(f"{path}: {sentence} ({error})")
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a folder has no room. SQLite calls some writes that found none failed."""
+    try:
+        disk = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return False
+    return disk.f_bavail * disk.f_frsize < ROOM_MIN_BYTES
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from engine.journal_errors import (
 )
 from engine.journal_rows import Head, Row, decoded, verified
 from engine.lock import SUFFIX as LOCK_SUFFIX
-from engine.lock import LockFile, sync_directory
+from engine.lock import FolderLock, LockFile, sync_directory
 
 APPLICATION = 0x756E_776A  #: `application_id` of the file, "unwj"
 SCHEMA = 1  #: version of the tables
@@ -58,11 +58,25 @@ FLOOR = """UPDATE meta SET value = ? WHERE key = 'floor'
 _PAGE = "SELECT * FROM journal WHERE first_seq > ? ORDER BY first_seq LIMIT 256"
 
 
-def locked(path: Path, *, even_damaged: bool = False) -> LockFile:
-    """Take the lock of a journal; see `LockFile`. Raises JournalError."""
-    name = path.with_name(path.name + LOCK_SUFFIX)
+def folder_locked(path: Path) -> FolderLock:
+    """Take the lock of the folder of a journal; see `FolderLock`. Raises JournalError."""
     try:
-        return LockFile(name, even_damaged=even_damaged)
+        return FolderLock(path.parent)
+    except BlockingIOError as error:
+        raise JournalLocked(
+            f"{path}: another process is running on this journal, or on another one in its folder "
+            f"{path.parent}; stop it, or use another folder (engine.directory)"
+        ) from error
+    except OSError as error:
+        raise explained(path.parent, error) from error
+
+
+def locked(path: Path, *, even_damaged: bool = False, folder: FolderLock | None = None) -> LockFile:
+    """Take the lock of a journal and of its folder; see `LockFile`. Raises JournalError."""
+    name = path.with_name(path.name + LOCK_SUFFIX)
+    folder = folder or folder_locked(path)
+    try:
+        return LockFile(name, even_damaged=even_damaged, folder=folder)
     except BlockingIOError as error:
         text = f"{path}: another process is running on this journal; stop it or use another path"
         raise JournalLocked(text) from error
@@ -222,19 +236,23 @@ def _last_intact(path: Path, log: journal_log.Log) -> int:
     return last
 
 
-def create(path: Path, epoch: int) -> None:
-    """Make an empty journal of its first process start, under another name first.
+def create(path: Path, epoch: int, lock: LockFile) -> Head:
+    """Make an empty journal of process start `epoch`; it has its name only when all of it is done.
 
-    So a half-made one is never found. Where the disk is full nothing stays of it.
+    The lock file knows of the epoch before: a process that dies in between leaves no journal at
+    all, and never one that its lock file contradicts. Raises JournalError and errors of the disk;
+    then there is no journal, nor any scrap of one.
     """
+    _check_epoch(epoch)
     new = path.with_name(path.name + ".new")
-    scraps = [new.with_name(new.name + end) for end in ("", "-wal", "-journal")]
+    scraps = [new.with_name(new.name + end) for end in ("", "-wal", "-shm", "-journal")]
     for scrap in scraps:
         scrap.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    head = Head(epoch)
     try:
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with closing(
-            JournalConnection(new, isolation_level=None, head=Head(), sync="FULL", exclusive=True)
+            JournalConnection(new, isolation_level=None, head=head, sync="FULL", exclusive=True)
         ) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
@@ -243,28 +261,33 @@ def create(path: Path, epoch: int) -> None:
                 connection.execute(table)
             connection.execute(_META, (SCHEMA, MACHINES, epoch))
             connection.execute("COMMIT")
-            # Its name is changed without the log: all of it has to be in the file itself.
-            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise JournalError(f"{new}: another program reads it; start again without that")
+            # Closing would do it as well, and would say nothing where it fails.
+            _empty_log(connection)
+        lock.store(epoch, 0)
+        new.rename(path)
     except BaseException:
         for scrap in scraps:
             scrap.unlink(missing_ok=True)
         raise
-    new.rename(path)
     sync_directory(path.parent)
+    return head
 
 
-def next_epoch(newest: int) -> int:
-    """The process start after the newest one. Raises JournalError where no numbers are left."""
-    epoch = newest + 1
+def _empty_log(connection: JournalConnection) -> None:
+    """Move the log into the file, all of it."""
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise JournalLocked("another process reads the journal while it is made; stop it")
+
+
+def _check_epoch(epoch: int) -> None:
     if epoch > EPOCH_MAX:
         raise JournalError(f"process start {epoch} has no order numbers left; begin a new journal")
-    return epoch
 
 
 def begin_epoch(connection: JournalConnection, head: Head, epoch: int) -> None:
-    """Take the journal over under the next process start. Raises LeaseLost."""
+    """Note a new process start in a journal that is there."""
+    _check_epoch(epoch)
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute(_EPOCH, (epoch, head.epoch)).rowcount != 1:

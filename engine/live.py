@@ -14,9 +14,11 @@ from typing import Any, cast
 import anyio
 import anyio.lowlevel
 from loguru import logger
+from msgspec.structs import replace
 
-from engine.clock import BEAT_S, SLICE_ACTIONS, SLICE_NS, Clock, Pulse, Wake
-from engine.dispatcher import BACKLOG_MAX, Batch, Dispatcher, Durable
+from engine.clock import SLICE_ACTIONS, SLICE_NS, Clock, Wake
+from engine.dispatcher import BACKLOG_MAX, WAKE_GAP_NS, Batch, Dispatcher, Durable
+from engine.heartbeat import BEAT_NS, Heartbeat
 from engine.journal import AsyncJournal, JournalError
 from engine.journal_errors import LeaseLost
 from engine.memory import spare_collector
@@ -83,11 +85,12 @@ class Engine:
         self.fenced = False
         self.changed = Wake()
         self.room: list[Wake] = []
+        #: Called when the process stood still; must not raise.
+        self.on_wake: list[Callable[[], None]] = []
         #: Called when a part has failed, before anybody else is told; must not raise.
         self.on_failure: list[Callable[[], None]] = []
         self.ports: dict[str, Port] = {}
         self.dispatcher: Dispatcher
-        self.pulse: Pulse
         self._tell_trace = on_trace
         self._tell_alarm = on_alarm
         self._work = Wake()
@@ -95,6 +98,8 @@ class Engine:
         self._intent = Wake()
         self._armed = Wake()
         self._committing = 0
+        self._in_commit: Batch | None = None
+        self._heart = Heartbeat(clock)
         self._sleeps_until = NEVER
         self._sent: set[int] = set()
         self._asked: dict[int, Asked] = {}
@@ -115,7 +120,6 @@ class Engine:
             on_send=self._sending,
         )
         self.dispatcher.timers.restore(self.core, self.clock.now())
-        self.pulse = Pulse()
         spare_collector()
 
     # ------------------------------------------------------------ facts in
@@ -204,21 +208,8 @@ class Engine:
                     self._armed.set()
                 await anyio.lowlevel.checkpoint()
 
-    async def beat(self) -> None:
-        """Look four times a second whether the process stood still, without end."""
-        while True:
-            await anyio.sleep(BEAT_S)
-            self._look_back()
-
-    def _look_back(self) -> None:
-        """After a wake gap (recovery.md, section 7) everything is read before anything is done."""
-        if slept := self.pulse.slept():
-            logger.info("stood still for {:.1f} s: every venue is read anew", slept / NS)
-            self.dispatcher.wake_gap(self.clock.now())
-            self._work.set()
-
     def _slice(self) -> None:
-        self._look_back()
+        self._beat()
         now, dispatcher = self.clock.now, self.dispatcher
         end = now() + SLICE_NS
         for _ in range(SLICE_ACTIONS // _CHUNK):
@@ -246,12 +237,13 @@ class Engine:
                     self._work.set()
 
     async def _make_durable(self, batch: Batch) -> None:
-        self._committing = len(batch.records)
+        self._committing, self._in_commit = len(batch.records), batch
         try:
             if batch.records:
                 await self.journal.commit(batch.records)
+            self._beat()
         finally:
-            self._committing = 0
+            self._committing, self._in_commit = 0, None
             for room in self.room:
                 room.set()
         self.dispatcher.release(batch)
@@ -271,6 +263,30 @@ class Engine:
             dispatcher.inbox.extend(fired)
             if fired:
                 self._work.set()
+
+    async def live(self) -> None:
+        """Give a sign of life again and again, without end."""
+        while True:
+            self._beat()
+            await anyio.sleep(BEAT_NS / NS)
+
+    def _beat(self) -> None:
+        """Notice before anything is stepped or sent that the process stood still too long."""
+        slept, dispatcher = self._heart.beat(), self.dispatcher
+        if self.failure or slept <= WAKE_GAP_NS:
+            return
+        logger.warning("the process stood still for {:.1f} s: venues are read anew", slept / NS)
+        dispatcher.wake(slept, self._in_commit)
+        now = self.clock.now()
+        for place, fact in enumerate(dispatcher.inbox):
+            # What waits is heard only now; a person's command is still known by its fact.
+            dispatcher.inbox[place] = later = replace(fact, at=now)
+            if (asked := self._asked.pop(id(fact), None)) is not None:
+                self._asked[id(later)] = asked
+        for wake in (self._work, self._armed, self.changed):
+            wake.set()
+        for hear in self.on_wake:
+            hear()
 
     async def tend_journal(self) -> None:
         """Checkpoint the journal while nothing waits for it, without end.

@@ -1,7 +1,8 @@
-"""The lock file beside a journal: one process at a time, the newest epoch, the last record.
+"""The lock of a folder, and the lock file beside a journal: newest epoch, last record.
 
-The kernel gives the lock back when its holder dies, however it dies. The epoch in the file shows a
-journal that was replaced by an older copy, the record number one that lost its end. This module
+One engine at a time works in a folder, since more is shared there than a journal: books, socket,
+log. The kernel gives a lock back when its holder dies, however it dies. The epoch in the file shows
+a journal that was replaced by an older copy, the record number one that lost its end. This module
 must not know what a journal contains.
 
 The file has two lines: the epoch, durable before anything is recorded under it, and the number of
@@ -30,28 +31,57 @@ class Claim(NamedTuple):
     seq: int | None
 
 
-class LockFile:
-    """An exclusive lock until `release` or the end of the process; a program it starts has none."""
+class FolderLock:
+    """An exclusive lock of a folder until `release` or the end of the process."""
 
-    def __init__(self, path: Path, *, even_damaged: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         """Take the lock at once.
+
+        Raises BlockingIOError when another holder lives, other OSError when there is no folder.
+        """
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Give the lock back. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class LockFile:
+    """An exclusive lock until `release` or the end of the process; a program it starts has none.
+
+    With it goes the lock of its folder, which is taken with it unless it is held already.
+    """
+
+    def __init__(
+        self, path: Path, *, even_damaged: bool = False, folder: FolderLock | None = None
+    ) -> None:
+        """Take both locks at once; where that fails, both are given back.
 
         Raises BlockingIOError when another holder lives, ValueError when the file cannot be
         understood, unless `even_damaged`, other OSError when it cannot be created. A failure leaves
         the file as it was.
         """
         self.path = path
-        self._guarded: list[int] = []
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._folder = folder or FolderLock(path.parent)
+        self._fd = -1
         self._crc = 0
         #: Why the file cannot be understood; empty if it can.
         self.damage = ""
         try:
+            how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._fd = os.open(path, how, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             #: Newest epoch that took this lock, 0 before the first; and the last record.
             self.epoch, self.seq = self._read(even_damaged)
         except BaseException:
-            os.close(self._fd)
+            self.release()
             raise
 
     def _read(self, even_damaged: bool) -> Claim:
@@ -86,27 +116,12 @@ class LockFile:
         line = b"%020d " % seq
         return b"%b%08x\n" % (line, crc32(line, self._crc))
 
-    def guard(self, path: Path) -> None:
-        """Take another lock as well, of a file without content, until this one is given back.
-
-        For what two journals could share. Raises BlockingIOError when another holder lives, other
-        OSError when the file cannot be made.
-        """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._guarded.append(descriptor)
-
     def release(self) -> None:
-        """Give the lock back; the file stays, for its numbers. Idempotent."""
-        while self._guarded:
-            os.close(self._guarded.pop())
+        """Give both locks back; the file stays, for its numbers. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        self._folder.release()
 
 
 def claim_of(path: Path) -> Claim | None:

@@ -38,7 +38,6 @@ class Paths:
         self.socket = self.directory / engine.socket
         self.books = self.directory / engine.books
         self.log = self.directory / engine.log
-        self.books_lock = self.directory / (engine.books + LOCK_SUFFIX)
 
     def beside(self, suffix: str) -> Path:
         """A file that goes with the journal."""
@@ -48,28 +47,33 @@ class Paths:
         """The file of one embedded venue."""
         return self.books / f"{venue}.book"
 
-    def make(self) -> None:
-        """Make the folders, for this user alone. Raises BootError."""
-        for folder in (self.directory, self.books):
-            _make(folder)
+    def make(self) -> list[str]:
+        """Make the folders, for this user alone; return what is to be told of those there were.
+
+        Raises BootError, also at a folder that others may write to.
+        """
+        return [text for folder in (self.directory, self.books) if (text := _made(folder))]
 
     def make_directory(self) -> None:
-        """Make the folder of everything else, for this user alone. Raises BootError."""
-        _make(self.directory)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether others may look into the folder; their files in it are their own affair."""
-        return bool(self.directory.stat().st_mode & 0o077)
+        """Make the folder of everything else, for this user alone. Raises BootError as `make`."""
+        _made(self.directory)
 
 
-def _make(folder: Path) -> None:
-    """Make a folder for this user alone; one that is there is a person's, and stays as it is."""
+def _made(folder: Path) -> str:
+    """Make a folder. One that is there is left as it is, and judged."""
     try:
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = folder.stat().st_mode
     except OSError as error:
         raise BootError(f"{folder}: cannot be used as a folder ({error})") from error
+    if mode & 0o022:
+        raise BootError(
+            f"{folder}: others may write into this folder, and so replace the journal; run chmod "
+            "go-w on it, or give engine.directory another name"
+        )
+    if mode & 0o055:
+        return f"{folder}: others may look into this folder; chmod 700 keeps it to yourself"
+    return ""
 
 
 def owned(engine: EngineSpec) -> dict[str, tuple[str, ...]]:
@@ -78,7 +82,7 @@ def owned(engine: EngineSpec) -> dict[str, tuple[str, ...]]:
     return {
         "journal": tuple(engine.journal + end for end in ends),
         "socket": (engine.socket,),
-        "books": (engine.books, engine.books + LOCK_SUFFIX),
+        "books": (engine.books,),
         "log": (engine.log,),
     }
 

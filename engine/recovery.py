@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from engine.aside import Aside, guard_books, start_over
+from engine.aside import Aside, start_over
 from engine.assembly import build_core, instruments, profiles, venue_settings
 from engine.books import LOST_TAIL, Book, Heard, newest_start, read_books
-from engine.config import Config, PositionSpec, RunClose
+from engine.config import Config, PositionSpec
+from engine.config_specs import RunClose
 from engine.dispatcher import fold
 from engine.journal import Record, SyncJournal, open_journal
 from engine.journal_file import locked
 from engine.lock import LockFile
 from engine.paths import SESSION_SUFFIX, BootError, Paths
-from engine.remains import is_at_its_end, is_free, remains_of, words_of_loss
+from engine.remains import is_at_its_end, is_free, is_unbegun, remains_of, words_of_loss
 from engine.session_file import Session, differences, read_session, write_session
 from machines.core import Core
 from machines.errors import ReplayDiverged
@@ -38,21 +39,21 @@ __all__ = ["RUN", "SESSION_SUFFIX", "Boot", "BootError", "Paths", "boot"]
 #: `by` of what the engine itself asks for.
 RUN = "run:"
 
+#: What a request of `[run]` asks for. Where it stands in the list says nothing of it.
+Request = tuple[str, str, str | None, tuple[int, int]]
 
-class Asked(NamedTuple):
-    """What a request of `[run]` asks for; its place in the list may change between two starts."""
 
-    pair: str
-    reason: str
-    urgency: str | None
-    ratio: tuple[int, int]
+def request_of(asked: RunClose | CloseRequested) -> Request:
+    """What is asked for: equal requests are told apart by how many there are, and by no order."""
+    return asked.pair, asked.reason, asked.urgency, asked.ratio
 
 
 class Memory:
     """What a fold sees besides the machines: requests made, what was heard, the newest time."""
 
     def __init__(self, swallowing: frozenset[int]) -> None:
-        self.requested: Counter[Asked] = Counter()
+        #: How often the engine has asked for each of the closes of `[run]`.
+        self.requested: Counter[Request] = Counter()
         self.heard = Heard(swallowing)
         self.newest = 0
 
@@ -63,7 +64,7 @@ class Memory:
             self.newest = max(self.newest, record.at)
             self.heard.take(record)
             if isinstance(fact, CloseRequested) and fact.by.startswith(RUN):
-                self.requested[Asked(fact.pair, fact.reason, fact.urgency, fact.ratio)] += 1
+                self.requested[request_of(fact)] += 1
             yield record
 
 
@@ -123,12 +124,15 @@ class Boot:
         return instrument, base_to_units(spec.qty, instrument)
 
     def is_done(self, number: int) -> bool:
-        """Whether the close number `number` of `[run]` needs no request any more."""
+        """Whether the close number `number` of `[run]` needs no request any more.
+
+        The list may have been changed since the session was begun: what was asked for is known by
+        what it asks, so that another order repeats nothing.
+        """
         closes = self.config.run.closes
-        asked = closes[number]
-        same = _content(asked)
-        # Of requests that ask for the same, the first are those that were made.
-        if list(map(_content, closes[:number])).count(same) < self.memory.requested[same]:
+        asked, request = closes[number], request_of(closes[number])
+        nth = sum(request_of(each) == request for each in closes[: number + 1])
+        if nth <= self.memory.requested[request]:
             return True
         pair, close = self.core.pairs[asked.pair], self.core.closes.get(asked.pair)
         if close is None or close.state != "reconciled":
@@ -156,11 +160,6 @@ class Boot:
         """
         paths = self.paths
         paths.make_directory()
-        if paths.is_open:
-            self.notes.append(
-                f"{paths.directory}: others may look into this folder (not into the files of this "
-                f"program); to keep it to yourself: chmod 700 {paths.directory}"
-            )
         if not (fresh or is_free(paths.socket)):
             raise BootError(
                 f"{paths.socket}: is no socket and is left alone; choose another engine.socket, "
@@ -181,17 +180,17 @@ class Boot:
     def _go_on(self, lock: LockFile) -> None:
         """Go on from what is there; a finished session is put aside, of another one nothing is."""
         paths = self.paths
-        guard_books(lock, paths)
         try:
             session = self._session()
             finished = session is not None and is_at_its_end(session, paths, lock)
+            unbegun = session is None and is_unbegun(paths, lock)
         except BaseException:
             lock.release()
             raise
         if finished:
             self._set_aside(lock)
             session = None
-        anew = not paths.journal.exists()
+        anew = unbegun or not paths.journal.exists()
         if anew and (remains := remains_of(paths)):
             lock.release()
             raise BootError(
@@ -239,7 +238,7 @@ class Boot:
         # Epochs go on across archived sessions, so that no order id ever comes back.
         paths = self.paths
         try:
-            paths.make()
+            self.notes += [each for each in paths.make() if each not in self.notes]
             books = read_books(paths.books)
         except BaseException:
             lock.release()
@@ -313,10 +312,6 @@ class Boot:
                 f"{self.paths.books}: the book of {', '.join(missing)} is missing while the "
                 "journal is there; restore it, or start with --fresh"
             )
-
-
-def _content(close: RunClose) -> Asked:
-    return Asked(close.pair, close.reason, close.urgency, close.ratio)
 
 
 def boot(config: Config, *, fresh: bool = False) -> Boot:

@@ -31,6 +31,20 @@ def is_at_its_end(session: Session, paths: Paths, lock: LockFile) -> bool:
     return session.last_seq in (-1, last) and (lock.seq or 0) <= last
 
 
+def is_unbegun(paths: Paths, lock: LockFile) -> bool:
+    """Whether the journal is one that a process made and died before anything belonged to it.
+
+    Without a session file and books, and without a record: none that is there, and none that the
+    lock file knows of since the process start that made it. Raises JournalError at a journal that
+    is damaged.
+    """
+    if not paths.journal.exists() or remains_of(paths):
+        return False
+    with explaining(paths.journal):
+        head = inspected(paths.journal, True, lock.seq)
+    return not head.last_seq and (not lock.seq or lock.epoch != head.epoch)
+
+
 def remains_of(paths: Paths) -> list[str]:
     """Names of what belongs to a journal, where that is gone: beside them ids might repeat."""
     books = sorted(paths.books.glob("*.book"))

@@ -53,12 +53,12 @@ def is_settled(leg: Leg) -> bool:
 
 
 def is_proved(leg: Leg) -> bool:
-    """Two reads agree on what the leg holds, and no gap of its venue has been since.
+    """Two reads agree on what the leg holds, and none since nor a gap of its venue says otherwise.
 
     What moved in a gap was not told: a venue that has lost our trust is read again.
     """
     session = leg.holding.session
-    agreed = leg.close.agreed[leg.number] >= 2
+    agreed = leg.close.agreed[leg.number] >= 2 and leg.holding.state == "settled"
     return agreed and session.trusted and leg.agreed_at >= session.opened_at
 
 

@@ -276,6 +276,10 @@ class Evidence:
         holding.read_qty = qty
         holding.read_entry = row.entry
         holding.read_ok = complete
+        known = holding.qty + holding.announced + holding.listed_units
+        # The same size on the other side is what a venue shows that has lost the sign.
+        if complete and qty not in (known, -known):
+            holding.contradicted_qty, holding.contradicted_at = qty, fact.taken_at
         holding.read_agreed = complete and qty == holding.qty and not holding.announced_at
         holding.foreign = bool(row.orders) and any(not each.order for each in row.orders)
 

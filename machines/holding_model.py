@@ -38,12 +38,12 @@ class Holding:
     """
 
     __slots__ = (
-        "announced", "announced_at", "ask_count", "believed_at", "book", "declared_at",
-        "doubted_at", "dust", "entry", "filled", "foreign", "id", "instrument", "lane",
-        "last_fill_at", "last_fill_venue_at", "last_fills", "latest", "listed", "order_count",
-        "orders", "owned", "owner", "qty", "read_agreed", "read_at", "read_entry", "read_equal",
-        "read_ok", "read_qty", "read_sent_at", "read_taken_at", "session", "state", "timers",
-        "told_qty", "trades", "uid", "unexplained", "unexplained_at",
+        "announced", "announced_at", "ask_count", "believed_at", "book", "contradicted_at",
+        "contradicted_qty", "declared_at", "doubted_at", "dust", "entry", "filled", "foreign", "id",
+        "instrument", "lane", "last_fill_at", "last_fill_venue_at", "last_fills", "latest",
+        "listed", "order_count", "orders", "owned", "owner", "qty", "read_agreed", "read_at",
+        "read_entry", "read_equal", "read_ok", "read_qty", "read_sent_at", "read_taken_at",
+        "session", "state", "timers", "told_qty", "trades", "uid", "unexplained", "unexplained_at",
         "unexplained_until", "venue",
     )  # fmt: skip
 
@@ -105,6 +105,9 @@ class Holding:
         self.doubted_at = 0
         #: The position that nothing explains, of which a person was told.
         self.told_qty: int | None = None
+        #: What the newest read showed that was not what we believed, and the venue's time of it.
+        self.contradicted_qty: int | None = None
+        self.contradicted_at = 0
         self.ask_count = 0
         self.trades: dict[str, None] | None = None
 
@@ -216,6 +219,9 @@ def verdict_of(holding: Holding) -> Verdict:
         last_fill_venue_at=holding.last_fill_venue_at,
         last_fills=holding.last_fills,
         announced_at=holding.announced_at,
+        contradicted_at=holding.contradicted_at
+        if holding.contradicted_qty not in (None, holding.qty)
+        else 0,
         read_lag_ns=holding.venue.read_lag_ns,
         own_open=0 if shown is None else holding.own_open(shown - holding.qty),
         own_alive=bool(holding.orders),

@@ -209,7 +209,7 @@ def confirm(e: EventData) -> None:
     holding.timers.clear()
     holding.settle()
     holding.read_agreed = True
-    holding.told_qty = None
+    holding.told_qty = holding.contradicted_qty = None
     if explanation_may_come(e):
         _ask_for_explanation(holding, e.args[1])
 

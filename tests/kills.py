@@ -95,7 +95,7 @@ def rehearse(number: int, moments: list[Moment]) -> Rehearsal:
         killed = [moment for moment in moments if _dies(config, moment)]
         start = time.monotonic()
         last = subprocess.run(
-            [sys.executable, "-m", "engine.entry", "run", "--config", str(config)],
+            [sys.executable, "-m", "engine", "run", "--config", str(config)],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -109,7 +109,7 @@ class LiveEngine:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line for `arguments`."""
-        return [sys.executable, "-m", "engine.entry", *arguments, "--config", str(self.config)]
+        return [sys.executable, "-m", "engine", *arguments, "--config", str(self.config)]
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

@@ -12,6 +12,7 @@ import pytest
 from engine.aside import ASSUMED
 from engine.config import load
 from engine.journal import JournalError
+from engine.journal_errors import JournalLocked
 from engine.lock import LockFile, claim_of
 from engine.paths import BootError
 from engine.recovery import Boot, boot
@@ -194,8 +195,7 @@ def test_whatever_is_there_is_put_aside_and_starts_go_on(
     started = started_over(live)
     assert started.journal.epoch == 4, "the third start's ids could come back"
     assert "put the earlier session aside" in started.notes[0]
-    left_over = {live.paths.journal.name, live.paths.lock.name, live.paths.session.name}
-    left_over |= {"books", "books.lock"}
+    left_over = {live.paths.journal.name, live.paths.lock.name, live.paths.session.name, "books"}
     named = {each.name for each in live.paths.directory.iterdir() if "Z" not in each.name}
     assert named == left_over
     boot(load(live.config)).journal.close()
@@ -263,37 +263,32 @@ def test_a_running_engine_is_not_put_aside(live: LiveEngine) -> None:
     assert contents(live) == before
 
 
-def with_another_journal(live: LiveEngine, more: str = "") -> None:
-    """A second configuration of the same folder, whose journal has another name."""
-    text = live.config.read_text(encoding="utf-8")
-    head = f'[engine]\njournal = "other.db"\nlog = "other.log"\n{more}'
-    assert text.count("[engine]\n") == 1
-    live.config.write_text(text.replace("[engine]\n", head), encoding="utf-8")
-
-
-@pytest.mark.parametrize("fresh", [True, False])
-def test_books_that_another_journal_runs_on_are_left_alone(
-    live: LiveEngine, *, fresh: bool
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("more", ["", 'socket = "other.sock"\nbooks = "other"\n'])
+def test_an_engine_with_another_journal_in_the_same_folder_is_not_put_aside_nor_joined(
+    live: LiveEngine, fresh: bool, more: str
 ) -> None:
-    first = boot(load(live.config))
-    before = set(live.paths.directory.rglob("*"))
-    with_another_journal(live)
-    with pytest.raises(BootError, match="another process is running on these books"):
+    """Books and socket do not bear the journal's name, and whoever shares them trades twice."""
+    socket_left_over(live)
+    running = boot(load(live.config))
+    before = contents(live)
+    other = f'[engine]\njournal = "other.db"\nlog = "other.log"\n{more}'
+    live.config.write_text(live.config.read_text().replace("[engine]\n", other))
+    with pytest.raises(JournalLocked, match=r"on another one in its folder.*engine\.directory"):
         boot(load(live.config), fresh=fresh)
-    assert before <= set(live.paths.directory.rglob("*")), "nothing was moved"
-    first.journal.close()
+    assert contents(live) == before
+    assert live.paths.socket.is_socket()
+    running.journal.close()
     boot(load(live.config), fresh=True).journal.close()
 
 
-def test_a_socket_at_which_another_engine_answers_is_not_put_aside(live: LiveEngine) -> None:
-    with_another_journal(live, 'books = "others"\n')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as served:
-        served.bind(str(live.paths.socket))
-        served.listen()
-        with pytest.raises(BootError, match="another engine answers here"):
-            boot(load(live.config), fresh=True)
-        assert live.paths.socket.is_socket()
-    boot(load(live.config), fresh=True).journal.close()
+def test_a_lock_file_that_is_a_link_is_not_moved_under_a_running_engine(live: LiveEngine) -> None:
+    running = boot(load(live.config))
+    lock_that_is_a_link(live)
+    with pytest.raises(JournalLocked, match="another process is running"):
+        boot(load(live.config), fresh=True)
+    assert live.paths.lock.is_symlink()
+    running.journal.close()
 
 
 def test_a_move_that_fails_is_told_and_the_rest_is_put_aside_by_the_next(

@@ -1153,3 +1153,15 @@ def test_what_is_explained_matters_to_a_frozen_close_alone(state: str) -> None:
     out = bench.fire(close, "explained")
     assert picture(bench.core) == before
     assert (out.commands, told(out)) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["settled", "doubted", "unread"])
+def test_two_equal_reads_end_no_close_whose_position_is_in_question_again(state: str) -> None:
+    bench = Bench()
+    close = close_in(bench, "reconciling", "done", "done", agreed=[2, 2])
+    for leg in close.legs:
+        leg.holding.accept(0)
+        leg.agreed_at = bench.now
+    close.legs[1].holding.state = state
+    bench.fire(close, "evidence")
+    assert close.state == ("reconciled" if state == "settled" else "reconciling")

@@ -7,13 +7,15 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from engine.cli import app
 from engine.control import (
     CLIENTS_MAX,
     PATH_BYTES_MAX,
@@ -27,6 +29,8 @@ from engine.control import (
     check_close,
 )
 from engine.journal import read_journal
+from engine.operator import protocol
+from engine.operator.protocol import Unanswered
 from engine.snapshot import Snapshot
 from machines.env import STOP
 from machines.messages import CloseRequested, OperatorCommanded
@@ -311,15 +315,96 @@ def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
         ask(tmp_path / ("x" * PATH_BYTES_MAX), StatusWanted())
 
 
-def test_an_engine_that_ends_without_an_answer_is_reported(tmp_path: Path) -> None:
+class Mute:
+    """A socket at which somebody listens, who says no more than `says` and leaves if `leaves`."""
+
+    def __init__(self, path: Path, says: bytes = b"", *, leaves: bool = False) -> None:
+        self.says = says
+        self.leaves = leaves
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(os.fspath(path))
+        self.server.listen()
+
+    def __enter__(self) -> "Mute":
+        if self.says or self.leaves:
+            self.thread = threading.Thread(target=self._serve)
+            self.thread.start()
+        return self
+
+    def _serve(self) -> None:
+        client, _ = self.server.accept()
+        client.recv(1000)
+        if self.says:
+            client.sendall(self.says)
+        client.close()
+
+    def __exit__(self, *_: object) -> None:
+        if self.says or self.leaves:
+            self.thread.join()
+        self.server.close()
+
+
+HALT = CommandWanted("halt")
+
+
+@pytest.mark.parametrize(
+    ("says", "leaves", "words"),
+    [
+        (b"", False, r"did not answer within 0\.05 s"),
+        (b"", True, "no answer came"),
+        (b'{"ok":true', True, "no answer came"),
+        (b"nonsense\n", True, "the answer cannot be read"),
+    ],
+)
+def test_a_word_without_an_answer_may_still_be_carried_out_and_that_is_said(
+    tmp_path: Path, says: bytes, leaves: bool, words: str
+) -> None:
     path = tmp_path / "unwind.sock"
-    with socket.socket(socket.AF_UNIX) as server:
+    with Mute(path, says, leaves=leaves), pytest.raises(Unanswered, match=words) as told:
+        ask(path, HALT, timeout_s=0.05)
+    assert "it may have done what was asked, or may still do it" in str(told.value)
+    assert "unwind status" in str(told.value)
+
+
+def test_a_question_without_an_answer_has_done_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "unwind.sock"
+    with Mute(path), pytest.raises(ControlError, match="did not answer within") as told:
+        ask(path, StatusWanted(), timeout_s=0.05)
+    assert not isinstance(told.value, Unanswered)
+
+
+def test_a_word_that_the_engine_never_took_was_not_carried_out(tmp_path: Path) -> None:
+    path = tmp_path / "unwind.sock"
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX))
         server.bind(os.fspath(path))
-        server.listen()
-        with pytest.raises(ControlError, match=r"did not answer within 0.05 s$"):
-            ask(path, StatusWanted(), timeout_s=0.05)
-        with pytest.raises(ControlError, match=r"did not answer .*; it may still do it: look with"):
-            ask(path, CommandWanted("halt"), timeout_s=0.05)
+        server.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(os.fspath(path))
+        with pytest.raises(ControlError, match="nothing was asked") as told:
+            ask(path, HALT, timeout_s=0.05)
+    assert not isinstance(told.value, Unanswered)
+
+
+@pytest.mark.parametrize(("error", "code"), [(ControlError, 2), (Unanswered, 1)])
+def test_the_command_line_tells_what_was_not_done_from_what_is_not_known(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: type[ControlError],
+    code: int,
+) -> None:
+    def asked(*_: object) -> None:
+        raise error("the reason")
+
+    monkeypatch.setattr(protocol, "ask", asked)
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    assert app(["halt", "--config", os.fspath(config)], standalone_mode=False) == code
+    assert capsys.readouterr().err.endswith("the reason\n")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +427,7 @@ def test_a_ratio_is_read_exactly(ratio: str, read: tuple[int, int]) -> None:
 
 def unwind(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.entry", *arguments],
+        [sys.executable, "-m", "engine", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

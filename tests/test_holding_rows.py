@@ -13,7 +13,15 @@ import pytest
 
 from machines.close_model import Close
 from machines.holding_model import Holding
-from machines.messages import Alarm, FillReported, OperatorCommanded, PositionMoved, TradeRow
+from machines.messages import (
+    Alarm,
+    FillReported,
+    InstrumentTruth,
+    OperatorCommanded,
+    PositionMoved,
+    TradeRow,
+    TruthRead,
+)
 from machines.table import Out
 from machines.types import BUY, NS, SELL
 from tests.picture import picture
@@ -763,3 +771,39 @@ def test_what_the_venue_took_and_what_a_stranger_added_do_not_cancel_out(state: 
     out = read(bench, holding)
     assert (holding.state, holding.qty, holding.owned) == ("settled", -TEN, -500)
     assert ("leg_liquidated", "b:X") in said(out)
+
+
+# ---------------------------------------------------------------- after a contradiction
+
+
+def show(bench: Bench, qty: int) -> None:
+    """Answer a complete read of b that was asked and taken just now."""
+    row = InstrumentTruth(1, qty, Decimal(100))
+    bench.step(TruthRead(bench.now, bench.now, bench.now, "b", 1, (row,)))
+
+
+@pytest.mark.parametrize("first", [-300, TEN])
+def test_a_read_that_agrees_may_lag_behind_one_that_did_not(first: int) -> None:
+    bench = Bench()
+    holding = position(bench, "unread")
+    lag = holding.venue.read_lag_ns
+    began = bench.now
+    show(bench, first)
+    for bench.now in (began + NS, began + lag - 1):
+        show(bench, -TEN)
+    turned = first == TEN
+    assert (holding.state == "settled") == turned, "a lost sign says nothing of the size"
+    bench.now = began + lag
+    show(bench, -TEN)
+    assert (holding.state, holding.qty) == ("settled", -TEN)
+    assert holding.contradicted_qty is None
+
+
+def test_what_a_read_had_shown_before_anybody_told_it_contradicts_nothing() -> None:
+    bench = Bench()
+    holding = position(bench, "unread")
+    show(bench, -300)
+    holding.change(700)
+    bench.now += NS
+    show(bench, -300)
+    assert (holding.state, holding.qty) == ("settled", -300)

@@ -18,7 +18,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from engine.app import _log_to
-from engine.board import make_board, status_parts
+from engine.board import make_board
 from engine.config import load
 from engine.config_values import ConfigError
 from engine.control import CloseWanted, ControlError, ask
@@ -26,6 +26,7 @@ from engine.diagrams.command import Wanted
 from engine.diagrams.command import main as diagram
 from engine.files import TooLarge, is_regular, open_regular, read_whole
 from engine.journal import Record, open_journal
+from engine.pairs_table import status_parts
 from engine.recovery import SESSION_SUFFIX, BootError, boot
 from engine.simulation.runner import main as sim
 from engine.snapshot import SessionView, Snapshot
@@ -395,7 +396,7 @@ def test_the_command_line_repeats_no_argument_raw(
 ) -> None:
     shutil.copy(ROOT / "config.toml", tmp_path)
     result = subprocess.run(
-        [sys.executable, "-m", "engine.entry", *arguments],
+        [sys.executable, "-m", "engine", *arguments],
         cwd=tmp_path,
         capture_output=True,
         timeout=LIMIT_S,

@@ -9,7 +9,6 @@ import stat
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 
 import anyio
 import anyio.lowlevel
@@ -17,7 +16,6 @@ import msgspec
 import pytest
 
 from engine import journal as fronts
-from engine import journal_file
 from engine import journal_rows as rows
 from engine.journal import (
     AsyncJournal,
@@ -40,7 +38,6 @@ from engine.journal_errors import (
     ReadOnlyJournal,
     RestoredJournal,
     SequenceGap,
-    explained,
 )
 from engine.journal_file import EPOCH_MAX
 from engine.journal_memory import MemoryJournal
@@ -362,35 +359,6 @@ def test_a_journal_that_cannot_be_made_leaves_no_file(path):
         open_journal(path)
     assert [file.name for file in path.parent.iterdir()] == ["unwind.db.lock"]
     open_journal(path).close()
-
-
-def test_a_disk_that_is_full_as_the_log_is_emptied_leaves_no_journal(path, monkeypatch):
-    class Full(JournalConnection):
-        def execute(self, sql, *arguments):
-            if "wal_checkpoint" in sql:
-                error = sqlite3.OperationalError("database or disk is full")
-                error.sqlite_errorcode = sqlite3.SQLITE_FULL
-                raise error
-            return super().execute(sql, *arguments)
-
-    monkeypatch.setattr(journal_file, "JournalConnection", Full)
-    with pytest.raises(DiskFull, match="make room"):
-        open_journal(path)
-    assert [file.name for file in path.parent.iterdir()] == ["unwind.db.lock"]
-    monkeypatch.undo()
-    open_journal(path).close()
-
-
-@pytest.mark.parametrize("room", [0, 1 << 20])
-def test_a_write_that_fails_for_want_of_room_is_called_that(path, monkeypatch, room):
-    """SQLite calls it an I/O error where its shared memory, not its file, finds no room."""
-    left = SimpleNamespace(f_bavail=room, f_frsize=1)
-    monkeypatch.setattr(os, "statvfs", lambda _: left)
-    error = sqlite3.OperationalError("disk I/O error")
-    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
-    found = explained(path, error)
-    assert isinstance(found, DiskFull) == (room == 0)
-    assert ("make room" in str(found)) == (room == 0)
 
 
 def test_a_connection_that_cannot_write_says_so(path, written):

@@ -397,7 +397,7 @@ def test_a_request_that_breaks_the_engine_s_answer_hurts_nobody_else(tmp_path: P
 
         spoken.engine.snapshot = broken  # type: ignore[method-assign]
         code, text = await spoken.unwind("status")
-        assert (code, text.startswith("no answer came; look with: unwind status")) == (2, True)
+        assert (code, text.startswith("no answer came; look into the engine's log")) == (2, True)
         code, text = await spoken.unwind("halt")
         assert code == 0
         # The whole of the control's task fails, and is set going again.

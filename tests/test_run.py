@@ -6,7 +6,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -17,13 +16,14 @@ import pytest
 from rich.console import Console, Group
 from rich.text import Text
 
-from engine.board import LineBoard, TableBoard, make_board, status_parts
+from engine.board import LineBoard, TableBoard, make_board
 from engine.clock import Clock, LiveScheduler
 from engine.conductor import EXIT_FAILED, Conductor
 from engine.config import load
 from engine.journal import AsyncJournal, JournalError, Record, read_journal
 from engine.journal_errors import DiskFull
 from engine.live import Engine
+from engine.pairs_table import status_parts
 from engine.recovery import BootError, boot
 from engine.snapshot import Watch, take_snapshot
 from engine.supervisor import Supervisor
@@ -558,25 +558,3 @@ def test_a_venue_that_takes_no_orders_is_shown_as_such(state: str, *, barred: bo
     words = {"open": "unfit " if barred else ""}.get(state, f"{state} ")
     assert f"b live {words} " in shown
     assert "a live  " in shown
-
-
-@pytest.mark.parametrize("width", [44, 60, 80, 100, 140])
-def test_no_width_cuts_a_size_or_that_the_engine_is_halted(width: int) -> None:
-    bench = Bench()
-    close = bench.close()
-    bench.core.env.halted = True
-    close.legs[0].holding.qty = 900_000
-    close.legs[0].start_qty = 900_000
-    close.naked = Decimal(900_000)
-    picture = take_snapshot(
-        bench.core, Watch(bench.core), bench.now, started=0, records=1, stopping=True
-    )
-    console = Console(width=width, height=40, file=io.StringIO(), force_terminal=True)
-    console.print(Group(*status_parts(picture, width)))
-    board = make_board(console, lambda: picture, lambda: bench.now)
-    board.finish()
-    shown = Text.from_ansi(cast(io.StringIO, console.file).getvalue()).plain
-    found = [shown.count(each) for each in ("HALTED", "stopping", "900000", "/9000.00")]
-    assert found[0] >= 2, "in the status and in the live table"
-    assert found == [found[0]] * 4, "wherever the pair is shown, all of it is"
-    assert max(len(line) for line in shown.splitlines()) <= width

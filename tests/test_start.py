@@ -1,25 +1,17 @@
 """A start believes what is left only as far as journal, lock file, books and session file agree."""
 
 import os
-import resource
-import signal
 import sqlite3
-import stat
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from engine import app, cli, journal
 from engine.aside import Aside
 from engine.books import LOST_TAIL, Book, Heard, read_books
-from engine.conductor import EXIT_LEFT, EXIT_STOPPED, heeded
-from engine.config import ConfigError, load
+from engine.config import load
 from engine.control import CommandWanted, ControlError, StatusWanted, ask
 from engine.journal import JournalError, Record, read_journal
 from engine.journal_errors import OlderJournal, RestoredJournal, RestoredLock
@@ -523,59 +515,6 @@ def test_putting_a_finished_session_aside_is_gone_on_with_after_a_death(
     started.journal.close()
 
 
-class Killed(BaseException):
-    """The process is gone at this very call."""
-
-
-def dying_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
-    """Die at call `number` of whatever makes something durable or gives it its name."""
-    calls = [0]
-
-    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
-        def dying(*args: Any, **kwargs: Any) -> Any:
-            calls[0] += 1
-            if calls[0] == number:
-                raise Killed
-            return call(*args, **kwargs)
-
-        return dying
-
-    monkeypatch.setattr(os, "fsync", deadly(os.fsync))
-    monkeypatch.setattr(os, "pwrite", deadly(os.pwrite))
-    monkeypatch.setattr(Path, "rename", deadly(Path.rename))
-    monkeypatch.setattr(Path, "replace", deadly(Path.replace))
-    monkeypatch.setattr(journal, "begin_epoch", deadly(journal.begin_epoch))
-    monkeypatch.setattr(journal, "create", deadly(journal.create))
-    return calls
-
-
-@pytest.mark.parametrize("what", ["finished", "fresh", "first"])
-def test_a_start_that_is_killed_anywhere_is_gone_on_with_by_the_next(
-    left: LiveEngine, tmp_path: Path, what: str
-) -> None:
-    newest = 0
-    for number in range(1, 40):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        live = LiveEngine(folder, standing_text()) if what == "first" else copied(left, folder)
-        if what == "finished":
-            finished_at(live, len(records(live)))
-        with pytest.MonkeyPatch.context() as patch:
-            calls = dying_at(patch, number)
-            with suppress(Killed):
-                boot(load(live.config), fresh=what == "fresh").journal.close()
-        started = boot(load(live.config), fresh=what == "fresh")
-        assert (started.lost, started.is_first) == ("", True)
-        newest = started.journal.epoch
-        started.journal.close()
-        if calls[0] < number:
-            break
-    else:
-        pytest.fail("a start makes fewer than forty such calls")
-    assert number >= 8
-    assert newest > 1 or what == "first"
-
-
 # ---------------------------------------------------------------- the socket
 
 
@@ -597,158 +536,3 @@ def test_names_under_which_things_are_put_aside_are_free(live: LiveEngine) -> No
     first = Aside(live.paths).name
     (live.paths.directory / first).touch()
     assert Aside(live.paths).name != first
-
-
-# ---------------------------------------------------------------- what [run] asks for
-
-
-def asking(*closes: str) -> str:
-    return standing_text() + "".join(f"\n[[run.closes]]\n{each}\n" for each in closes)
-
-
-HALF = 'pair = "btc"\nreason = "HARD_STOP"\nratio = "1/2"'
-LATE = 'pair = "eth"\nreason = "MANUAL"\nat_s = 30'
-
-
-def test_a_request_is_known_again_wherever_it_stands_in_the_list(tmp_path: Path) -> None:
-    live = LiveEngine(tmp_path, asking(HALF, LATE))
-    with running(live) as process:
-        (half, _) = process.boot.config.run.closes
-        process.say(
-            CloseRequested(
-                process.kernel.now, half.pair, half.reason, half.urgency, half.ratio, "run:0"
-            )
-        )
-        process.run(NS)
-    done = {}
-    for closes in (
-        (HALF, LATE),
-        (LATE, HALF),
-        (HALF, LATE, HALF),
-        (LATE, HALF.replace("1/2", "1/3")),
-    ):
-        live.config.write_text(asking(*closes))
-        started = boot(load(live.config))
-        done[closes] = list(map(started.is_done, range(len(closes))))
-        started.journal.close()
-    assert list(done.values()) == [
-        [True, False],
-        [False, True],
-        [True, False, False],
-        [False, False],
-    ]
-
-
-# ---------------------------------------------------------------- stopped while it starts
-
-
-def interrupted(*_: object, **__: object) -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("halted", [True, False])
-def test_a_start_that_a_person_stops_says_what_is_left(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    halted: bool,
-) -> None:
-    live = LiveEngine(tmp_path, standing_text())
-    with running(live) as process:
-        process.say(CloseRequested(process.kernel.now, "eth", "TAKE_PROFIT"))
-        process.run(NS // 10)
-        if halted:
-            process.say(OperatorCommanded(process.kernel.now, "halt", by=PERSON))
-            process.run(NS)
-    config = load(live.config)
-    with monkeypatch.context() as patch:
-        patch.setattr(app, "launch", interrupted)
-        assert app.run_config(config) == (EXIT_STOPPED if halted else EXIT_LEFT)
-    said = capsys.readouterr().err
-    assert "nothing was sent; left: eth (naked 0); " in said
-    assert ("own orders may still fill" in said) != halted
-    assert "it goes on with the next: unwind run" in said
-    boot(config).journal.close()
-
-
-def test_a_stopped_start_tells_what_is_naked_in_eight_digits(
-    live: LiveEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted_late(run: app.Run) -> None:
-        run.boot.core.closes["eth"].naked = Decimal(1) / 3
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(app, "launch", interrupted_late)
-    assert app.run_config(load(live.config)) == EXIT_LEFT
-    assert "left: eth (naked 0.33333333); " in capsys.readouterr().err
-
-
-def test_a_start_that_a_person_stops_before_it_has_looked_says_so(
-    live: LiveEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(app, "boot", interrupted)
-        found = CliRunner().invoke(cli.app, ["run", "--config", str(live.config)])
-    assert found.exit_code == EXIT_LEFT
-    assert "was not looked at" in found.stderr
-
-
-def test_a_first_start_that_a_person_stops_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(app, "launch", interrupted)
-    config = load(LiveEngine(tmp_path, standing_text()).config)
-    assert app.run_config(config) == EXIT_STOPPED
-    assert "no close is under way" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
-def test_a_signal_that_is_ignored_from_the_start_stays_ignored(ignored: signal.Signals) -> None:
-    before = signal.signal(ignored, signal.SIG_IGN)
-    try:
-        found = heeded()
-    finally:
-        signal.signal(ignored, before)
-    assert ignored not in found
-    assert len(found) == 2
-    assert ignored in heeded()
-
-
-# ---------------------------------------------------------------- whose files they are
-
-
-def test_a_folder_that_is_there_already_keeps_its_mode_and_a_person_is_told(tmp_path: Path) -> None:
-    live = LiveEngine(tmp_path, standing_text())
-    folder = live.paths.directory
-    folder.mkdir(mode=0o755)
-    folder.chmod(0o755)
-    started = boot(load(live.config))
-    started.journal.close()
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
-    assert f"chmod 700 {folder}" in " ".join(started.notes)
-    folder.chmod(0o700)
-    again = boot(load(live.config))
-    again.journal.close()
-    assert "chmod" not in " ".join(again.notes)
-    assert stat.S_IMODE(live.paths.books.stat().st_mode) == 0o700
-
-
-def test_whatever_a_run_makes_is_for_its_user_alone_and_a_crash_leaves_no_image(
-    tmp_path: Path,
-) -> None:
-    usual, cores = os.umask(0o022), resource.getrlimit(resource.RLIMIT_CORE)
-    try:
-        app.keep_private()
-        (tmp_path / "log.1").touch()
-        assert stat.S_IMODE((tmp_path / "log.1").stat().st_mode) == 0o600
-        assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
-    finally:
-        os.umask(usual)
-        resource.setrlimit(resource.RLIMIT_CORE, cores)
-
-
-def test_a_home_folder_is_not_looked_up(tmp_path: Path) -> None:
-    text = standing_text().replace("[engine]\n", '[engine]\ndirectory = "~/unwind"\n')
-    with pytest.raises(ConfigError, match="no home folder is looked up"):
-        load(LiveEngine(tmp_path, text).config)

@@ -1,75 +1,118 @@
-"""Closed, full and narrow standard streams: a command does what it does, and says what it can."""
+"""What a command does, and how it ends, does not depend on whether its words arrive."""
 
+import errno
+import io
 import os
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.operator import commands
-from engine.operator.protocol import Answer
-from engine.texts import Unwritable, put
-from tests.live_engine import LIMIT_S
+from engine.streams import Patient
+from tests.live_engine import LIMIT_S, ROOT, LiveEngine, config_text, read_until
+from tests.live_run import still
 
-ENTRY = [sys.executable, "-m", "engine.entry"]
-FULL = Path("/dev/full")
-needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+#: What is done to the standard streams, as a shell writes it.
+CLOSED = ">&- 2>&-"
+ALL_CLOSED = "<&- >&- 2>&-"
+FULL = ">/dev/full 2>/dev/full"
 
 
-def shell(command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of this program with redirections, as a person types it."""
-    line = " ".join([*ENTRY, command])
+def through(
+    live: LiveEngine, streams: str, *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command with other standard streams."""
     return subprocess.run(
-        ["/bin/sh", "-c", line], capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
-
-
-@needs_full
-@pytest.mark.parametrize("command", ["diagram", "config --reference", "diagram --format json"])
-def test_what_cannot_be_shown_is_an_error_without_a_traceback(command: str) -> None:
-    done = shell(f"{command} >/dev/full")
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "standard output cannot be written: No space left on device; the rest is lost"
-    ]
-
-
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_change_nothing_but_what_is_shown(closed: str, tmp_path: Path) -> None:
-    missing = tmp_path / "missing.toml"
-    done = shell(f"config --check {missing} {closed}")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr + done.stdout
-
-
-def test_a_stream_that_knows_ascii_alone_takes_every_text() -> None:
-    script = "import engine.entry as e; e.mend_streams(); print('0.2 base·s')"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
+        ["/bin/sh", "-c", f'exec "$@" {streams}', "sh", *live.command(*arguments)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
-        check=True,
         timeout=LIMIT_S,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+        env={**os.environ, **environment},
     )
-    assert done.stdout == "0.2 base\\xb7s\n"
 
 
-@needs_full
-def test_an_answer_that_cannot_be_shown_is_done_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.slow  # the real engine closes three pairs
+@pytest.mark.parametrize("streams", [ALL_CLOSED, FULL, ">/dev/full"])
+def test_an_engine_that_can_tell_nobody_closes_all_the_same_and_its_log_has_everything(
+    tmp_path: Path, streams: str
 ) -> None:
-    with FULL.open("w") as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        commands._show_answer(Answer(True, "halted"))
-    assert "done, but not shown (No space left on device): halted" in capsys.readouterr().err
+    live = LiveEngine(tmp_path, config_text())
+    done = through(live, streams, "run")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    log = live.paths.log.read_text()
+    assert "started: epoch 1" in log
+    assert "ended: exit 0" in log
+    if streams == ">/dev/full":
+        assert "standard output cannot be written (No space left on device)" in done.stderr
+    # Nothing that was meant for a person went into a file that took a closed stream's number.
+    again = live.call("replay", os.fspath(live.paths.journal))
+    assert again.returncode == 0, again.stderr
 
 
-@needs_full
-def test_a_full_stream_is_no_error_of_the_files_that_are_worked_on() -> None:
-    full = FULL.open("w")
-    with pytest.raises(Unwritable, match="No space left"):
-        put(["text"], full)
-    with pytest.raises(OSError, match="No space left"):
-        full.close()
+@pytest.mark.slow  # the real engine closes three pairs
+def test_letters_that_cannot_be_shown_are_shown_by_their_number(tmp_path: Path) -> None:
+    live = LiveEngine(tmp_path, config_text())
+    done = through(live, "", "run", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "base\\xb7s" in done.stdout
+    assert "3 of 3 flat" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def resting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
+    """An engine whose orders rest."""
+    text = still(config_text()).replace(
+        "[close.passive_limit]\ntimeout_s = 0.4", "[close.passive_limit]\ntimeout_s = 60"
+    )
+    live = LiveEngine(tmp_path_factory.mktemp("resting"), text)
+    with live.running() as process:
+        read_until(process, "leg one:SOL", "> passive_limit")
+        yield live
+
+
+@pytest.mark.slow  # starts the command
+@pytest.mark.parametrize("streams", [CLOSED, FULL])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("halt",), 0),
+        (("status",), 0),
+        (("trace", "eth"), 0),
+        (("cancel", "nothing"), 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_exit_code_tells_of_the_command_and_not_of_its_streams(
+    resting: LiveEngine, streams: str, arguments: tuple[str, ...], code: int
+) -> None:
+    done = through(resting, streams, *arguments)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# ---------------------------------------------------------------- one stream
+
+
+def test_a_stream_that_fails_loses_what_comes_and_says_why() -> None:
+    with open("/dev/full", "wb", buffering=0) as full:
+        stream = Patient(io.BufferedWriter(full), encoding="utf-8")
+        stream.write("lost")
+        stream.flush()
+        stream.write("lost as well")
+        stream.flush()
+        assert stream.failure is not None
+        assert stream.failure.errno == errno.ENOSPC
+        stream.close()
+
+
+def test_a_reader_that_has_left_is_not_waited_for() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = Patient(open(writing, "wb", buffering=0), encoding="utf-8", write_through=True)  # noqa: SIM115
+    stream.write("lost")
+    assert isinstance(stream.failure, BrokenPipeError)
+    stream.close()

@@ -50,7 +50,7 @@ TASKS = (
     "committer",
     "dispatcher",
     "timers",
-    "pulse",
+    "heartbeat",
     "journal",
 )
 

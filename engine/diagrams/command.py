@@ -27,7 +27,7 @@ from engine.simulation.explore import Explorer, Violation
 from engine.simulation.scenario import ScenarioError
 from engine.simulation.small_world import World
 from engine.story.tape import TapeError
-from engine.texts import put, write
+from engine.texts import put
 from machines.core import TABLES
 from machines.errors import ReplayDiverged
 
@@ -205,7 +205,7 @@ def _measured(
 def _draw(drawing: Drawing, formats: Sequence[str], out: Path | None) -> None:
     """Print the one format that was asked for, or write all of them into a folder."""
     if out is None:
-        write("\n".join(data.decode() for _, data in drawing.files(formats[0])), sys.stdout)
+        sys.stdout.write("\n".join(data.decode() for _, data in drawing.files(formats[0])))
         return
     _make_folder(out)
     written = 0
@@ -257,7 +257,7 @@ def _check(docs: Docs, folder: Path) -> int:
             continue
         stale += 1
         verdict = "is stale" if name in wanted and there else "is missing"
-        write(f"{path}: {verdict if name in wanted else 'is of no machine'}\n", sys.stdout)
+        sys.stdout.write(f"{path}: {verdict if name in wanted else 'is of no machine'}\n")
         if name not in wanted or not there:
             continue
         lines = difflib.unified_diff(
@@ -268,11 +268,11 @@ def _check(docs: Docs, folder: Path) -> int:
             n=0,
             lineterm="",
         )
-        write("".join(f"    {line}\n" for line in list(lines)[2 : 2 + SHOWN_LINES]), sys.stdout)
+        sys.stdout.writelines(f"    {line}\n" for line in list(lines)[2 : 2 + SHOWN_LINES])
     if stale:
-        write(f"write them anew: unwind diagram --format md --out {folder}\n", sys.stdout)
+        sys.stdout.write(f"write them anew: unwind diagram --format md --out {folder}\n")
         return 1
-    write(f"{folder}: {len(wanted)} pages, as the tables say\n", sys.stdout)
+    sys.stdout.write(f"{folder}: {len(wanted)} pages, as the tables say\n")
     return 0
 
 
@@ -281,13 +281,12 @@ def _counted(docs: Docs, measured: coverage.Coverage) -> int:
     if not measured.judges:
         return 0
     rows = measured.taken.rows
-    write("".join(f"{line}\n" for line in coverage.ended(docs, rows)), sys.stdout)
+    sys.stdout.writelines(f"{line}\n" for line in coverage.ended(docs, rows))
     found = len(coverage.findings(docs, rows))
     count = len(measured.sources)
-    write(
+    sys.stdout.write(
         f"{'FAILED' if found else 'ok':6} {count} scenario{'' if count == 1 else 's'}: "
-        + (f"{found} rows to look at, as above\n" if found else "a row not taken says why\n"),
-        sys.stdout,
+        + (f"{found} rows to look at, as above\n" if found else "a row not taken says why\n")
     )
     return 1 if found else 0
 
@@ -297,8 +296,8 @@ def _lint(facts: int) -> int:
     findings = lint(TABLES.values())
     for rule, sentence in RULES.items():
         mine = [finding for finding in findings if finding.rule == rule]
-        write(f"{'FAILED' if mine else 'ok':6} {rule}: {sentence}\n", sys.stdout)
-        write("".join(f"       {each.machine}: {each.text}\n" for each in mine), sys.stdout)
+        sys.stdout.write(f"{'FAILED' if mine else 'ok':6} {rule}: {sentence}\n")
+        sys.stdout.writelines(f"       {each.machine}: {each.text}\n" for each in mine)
     sys.stdout.flush()
     # A person's four keys, or a stranger and a gap, multiply what can happen: those worlds are
     # shallower.
@@ -324,12 +323,11 @@ def _explored(world: World) -> bool:
     started = time.process_time()
     found = Explorer(world, _so_far if sys.stderr.isatty() else None).run()
     spent = time.process_time() - started
-    write(
+    sys.stdout.write(
         f"{'FAILED' if found.violations else 'ok':6} small world: no invariant breaks in "
         f"{found.states} joint states of close, legs and orders, {found.steps} facts taken in "
         f"{spent:.0f} s: every interleaving of at most {world.facts} facts, {world.lots} lots, "
-        f"{world.orders} orders a leg, {_who(world)}\n",
-        sys.stdout,
+        f"{world.orders} orders a leg, {_who(world)}\n"
     )
     sys.stdout.flush()
     shortest: dict[str, Violation] = {}
@@ -338,7 +336,7 @@ def _explored(world: World) -> bool:
         if known is None or len(violation.path) < len(known.path):
             shortest[violation.text] = violation
     for each in shortest.values():
-        write(f"       {each.text}: after {'; '.join(each.path)}\n", sys.stdout)
+        sys.stdout.write(f"       {each.text}: after {'; '.join(each.path)}\n")
     return not found.violations
 
 
@@ -356,7 +354,7 @@ def _against(docs: Docs, wanted: Wanted, formats: Sequence[str]) -> int:
     before = _chosen_there(docs_of(wanted.against, Path.cwd()), wanted.machines)
     changes = compare.compare(before, docs)
     text = compare.markdown(changes, wanted.against)
-    write(text, sys.stdout)
+    sys.stdout.write(text)
     if wanted.out is None:
         return 0
     _make_folder(wanted.out)

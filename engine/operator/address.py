@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.config import Findings, read_toml
 from engine.config_specs import EngineSpec
+from engine.config_values import Refused, path_text
 
 
 class Address(NamedTuple):
@@ -28,7 +29,12 @@ def address_of(config: Path) -> Address:
     usual = EngineSpec()
     directory = _name(engine, "directory", usual.directory, findings)
     socket = _name(engine, "socket", usual.socket, findings)
-    path = config.parent / directory / socket
+    try:
+        folder = path_text(directory)
+    except Refused as error:
+        findings.add("engine.directory", directory, f"must be {error}")
+        folder = usual.directory
+    path = config.parent / folder / socket
     if not findings:
         return Address(path)
     why = "; ".join(str(each) for each in findings.items)

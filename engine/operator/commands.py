@@ -7,19 +7,17 @@ engine listens, so that a mistake elsewhere in it keeps nobody from halting.
 from __future__ import annotations
 
 import inspect
-import io
 import json
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli_terms import CODES, CONFIG, ConfigFile, refuse
+from engine.cli_terms import CODES, CONFIG, EXIT_REFUSED, EXIT_UNKNOWN, ConfigFile, refuse
 from engine.operator.verbs import VERBS, Argument, Verb, typed
-from engine.texts import Unwritable, abandon, put, write
+from engine.texts import put
 
 if TYPE_CHECKING:
     from engine.operator.protocol import Answer, Request
@@ -35,13 +33,18 @@ def add_to(app: typer.Typer) -> None:
 
 def _ask(config: Path, request: Request) -> Answer:
     from engine.operator.address import address_of  # noqa: PLC0415 - heavy
-    from engine.operator.protocol import ControlError, ask  # noqa: PLC0415 - heavy
+    from engine.operator.protocol import (  # noqa: PLC0415 - heavy
+        ControlError,
+        Unanswered,
+        ask,
+    )
 
     path, remark = address_of(config)
     try:
         answer = ask(path, request)
     except ControlError as error:
-        refuse(f"{remark}: {error}" if remark else str(error))
+        code = EXIT_UNKNOWN if isinstance(error, Unanswered) else EXIT_REFUSED
+        refuse(f"{remark}: {error}" if remark else str(error), code)
     if remark:
         put([remark], sys.stderr)
     if not answer.ok:
@@ -63,21 +66,12 @@ def status(
     import msgspec  # noqa: PLC0415 - heavy
     from rich.console import Console  # noqa: PLC0415 - heavy
 
-    from engine.board import status_parts  # noqa: PLC0415 - heavy
+    from engine.pairs_table import status_parts  # noqa: PLC0415 - heavy
     from engine.snapshot import Snapshot  # noqa: PLC0415 - heavy
 
-    output = Console()
-    page = io.StringIO()
-    console = Console(
-        file=page,
-        highlight=False,
-        emoji=False,
-        force_terminal=output.is_terminal,
-        width=output.width,
-    )
-    for part in status_parts(msgspec.convert(state, Snapshot), output.width):
+    console = Console(highlight=False, emoji=False)
+    for part in status_parts(msgspec.convert(state, Snapshot), console.size.width):
         console.print(part)
-    write(page.getvalue(), sys.stdout)
 
 
 def close(
@@ -92,17 +86,7 @@ def close(
     """Ask for a pair to be closed; asking again may raise the urgency, never lower it."""
     from engine.operator.protocol import CloseWanted  # noqa: PLC0415 - heavy
 
-    _show_answer(_ask(config, CloseWanted(pair, reason, urgency, ratio)))
-
-
-def _show_answer(answer: Answer) -> None:
-    """Show the answer to what is done by now, whether anybody reads it or not."""
-    try:
-        put([answer.text], sys.stdout)
-    except (Unwritable, BrokenPipeError) as error:
-        abandon(sys.stdout)
-        with suppress(Unwritable, BrokenPipeError):
-            put([f"done, but not shown ({error}): {answer.text}"], sys.stderr)
+    put([_ask(config, CloseWanted(pair, reason, urgency, ratio)).text], sys.stdout)
 
 
 # ---------------------------------------------------------------- the words of the table
@@ -114,7 +98,7 @@ def _command_of(verb: Verb) -> Callable[..., None]:
     def command(config: Path, **arguments: str) -> None:
         from engine.operator.protocol import CommandWanted  # noqa: PLC0415 - heavy
 
-        _show_answer(_ask(config, CommandWanted(verb.name, **arguments)))
+        put([_ask(config, CommandWanted(verb.name, **arguments)).text], sys.stdout)
 
     parameters = [_parameter(argument) for argument in verb.arguments]
     parameters.append(_named("config", ConfigFile, CONFIG))

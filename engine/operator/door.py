@@ -46,7 +46,7 @@ class Door:
     async def open(self) -> SocketListener:
         """Make the socket, for this user alone; a dead engine's is replaced. Raises DoorError."""
         self.check()
-        if answers(self.path):
+        if _answers(self.path):
             raise DoorError(
                 f"{self.path}: another engine answers here; stop it, or give engine.socket another "
                 "name"
@@ -95,7 +95,7 @@ def _identity(path: Path) -> tuple[int, int, int]:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def answers(path: Path) -> bool:
+def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -38,7 +38,7 @@ _TIMES = frozenset(
     """
     sent_at died_at announced_at doubted_at missing_first missing_last unknown_since quoted_at
     retried_at read_after wanted_at agreed_at last_fill_at last_fill_venue_at read_sent_at
-    read_taken_at opened_at unexplained_until until refused_since mode_since
+    read_taken_at opened_at unexplained_until until refused_since mode_since contradicted_at
     """.split()
 )
 #: The timer that raises an alarm and decides nothing.

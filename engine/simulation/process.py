@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.dispatcher import WAKE_GAP_NS, Dispatcher, fold
+from engine.dispatcher import Dispatcher, fold
 from engine.journal import SyncJournal, open_journal
 from engine.journal_memory import MemoryJournal
 from engine.simulation.actions import Crash
@@ -208,8 +208,7 @@ class Process:
             return
         self.dispatcher, self.frozen = self.frozen, None
         held, self._held = self._held, []
-        if slept_ns > WAKE_GAP_NS:
-            self.dispatcher.wake_gap(self.kernel.now)
+        self.dispatcher.wake(slept_ns)
         for fact in held:
             self.dispatcher.fact(msgspec.structs.replace(fact, at=self.kernel.now))
 

@@ -27,7 +27,7 @@ from engine.story.replay import Replay
 from engine.story.story import Story
 from engine.story.tape import Tape, TapeError, open_tape
 from engine.story.telling import Subject, only_close, tell
-from engine.texts import put, write
+from engine.texts import put
 from machines.errors import ReplayDiverged
 from machines.table import Out
 
@@ -82,7 +82,7 @@ def why(subject: str, file: Path | None, config: Path, *, everything: bool) -> i
 
 def _put(text: str, out: Path | None) -> None:
     if out is None:
-        write(text, sys.stdout)
+        sys.stdout.write(text)
         return
     try:
         out.write_text(text, encoding="utf-8")
@@ -174,7 +174,7 @@ def _replay(tape: Tape, until: int | None, *, step: bool, hashes: bool) -> int:
 
     def stepped(record: Record, out: Out) -> None:
         if hashes:
-            write(f"{record.seq} {run.digest()}\n", sys.stdout)
+            sys.stdout.write(f"{record.seq} {run.digest()}\n")
         if waiting is not None:
             waiting.show(record, out)
 
@@ -187,7 +187,7 @@ def _replay(tape: Tape, until: int | None, *, step: bool, hashes: bool) -> int:
     if not hashes:
         put(run.state_lines(), sys.stdout)
     starts = f"{run.epochs} process start{'' if run.epochs == 1 else 's'}"
-    write(f"{count} records folded, {starts}; every hash, number and intent agrees\n", sys.stdout)
+    sys.stdout.write(f"{count} records folded, {starts}; every hash, number and intent agrees\n")
     return 0
 
 
@@ -208,7 +208,7 @@ class _Stepper:
             self.left -= 1
             return
         while True:
-            write("Enter: next, 20: twenty more, s: state, q: quit > ", sys.stdout)
+            sys.stdout.write("Enter: next, 20: twenty more, s: state, q: quit > ")
             sys.stdout.flush()
             answer = sys.stdin.readline()
             word = answer.strip()

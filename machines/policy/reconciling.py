@@ -110,6 +110,7 @@ def judge_round(
     last_fill_venue_at: int,
     last_fills: int,
     announced_at: int,
+    contradicted_at: int,
     read_lag_ns: int,
     own_open: int,
     own_alive: bool,
@@ -121,7 +122,9 @@ def judge_round(
     venue lists as its own doing; neither is in `believed`. `last_fills` is what filled of late,
     each within the read lag of the one before: no read lags by more. `rounds` is how many complete
     rounds in a row showed this position. `own_open` is what orders of ours could have filled untold
-    towards the difference, `own_alive` whether any order of ours may still fill.
+    towards the difference, `own_alive` whether any order of ours may still fill. `contradicted_at`
+    is when a read last showed another position than is believed now, 0 if none has: one that agrees
+    within the read lag of that may show what was before.
     """
     if shown is None or not complete:
         return "void"
@@ -131,7 +134,7 @@ def judge_round(
         return "void"
     known = announced + taken
     if shown == believed and not announced and not taken:
-        return "adds_up"
+        return "may_lag" if sent_at < contradicted_at + read_lag_ns else "adds_up"
     difference = shown - believed
     recent = last_fill_at > 0 and sent_at < last_fill_at + read_lag_ns
     if recent and not known and is_behind(difference, last_fills):
