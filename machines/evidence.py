@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from machines.holding import TABLE as HOLDING
-from machines.holding_model import is_known
+from machines.holding_model import is_known, verdict_of
 from machines.lane import TABLE as LANE
 from machines.lane import Refusal
 from machines.messages import (
@@ -41,6 +41,7 @@ from machines.order_model import (
     trigger_of,
 )
 from machines.order_moves import credit
+from machines.policy.reconciling import CONTRADICTING
 from machines.policy.refusing import LANE_TRIGGERS
 from machines.session import TABLE as SESSION
 
@@ -276,9 +277,9 @@ class Evidence:
         holding.read_qty = qty
         holding.read_entry = row.entry
         holding.read_ok = complete
-        known = holding.qty + holding.announced + holding.listed_units
         # The same size on the other side is what a venue shows that has lost the sign.
-        if complete and qty not in (known, -known):
+        known = holding.qty + holding.announced + holding.listed_units
+        if qty != -known and verdict_of(holding) in CONTRADICTING:
             holding.contradicted_qty, holding.contradicted_at = qty, fact.taken_at
         holding.read_agreed = complete and qty == holding.qty and not holding.announced_at
         holding.foreign = bool(row.orders) and any(not each.order for each in row.orders)

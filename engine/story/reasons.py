@@ -23,7 +23,7 @@ from machines.table import Row
 from machines.types import MARKET, RUNGS, CloseSettings, VenueSettings
 
 #: Values of guards that a sentence shows at the most.
-SHOWN_MAX = 10
+SHOWN_MAX = 12
 #: Settings that decide the price of an order, by the word of why it has that price.
 _PRICING = {
     "passive": ("passive_limit.price",),

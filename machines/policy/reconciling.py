@@ -89,6 +89,8 @@ def death_is_witnessed(
 Verdict = Literal[
     "void", "adds_up", "may_lag", "differs", "own", "explained", "suspected", "foreign", "turned"
 ]
+#: What says that another position is held than is believed, as far as this read goes.
+CONTRADICTING = frozenset({"differs", "own", "suspected", "foreign"})
 
 
 def is_behind(difference: int, last_fills: int) -> bool:
@@ -134,7 +136,8 @@ def judge_round(
         return "void"
     known = announced + taken
     if shown == believed and not announced and not taken:
-        return "may_lag" if sent_at < contradicted_at + read_lag_ns else "adds_up"
+        lagging = contradicted_at > 0 and sent_at < contradicted_at + read_lag_ns
+        return "may_lag" if lagging else "adds_up"
     difference = shown - believed
     recent = last_fill_at > 0 and sent_at < last_fill_at + read_lag_ns
     if recent and not known and is_behind(difference, last_fills):
