@@ -21,7 +21,7 @@ from loguru import logger
 
 from engine.live import Engine
 from engine.supervisor import attempted, describe
-from machines.close_model import Close, base_per_unit
+from machines.close_model import Close, base_per_unit, shown
 from machines.messages import (
     Cancel,
     Command,
@@ -151,11 +151,12 @@ class Aftermath:
             return None
         net, parts, known = Decimal(0), [], True
         for leg in close.legs:
-            shown = self._shown.get(leg.instrument.index)
-            units = leg.holding.qty if shown is None else shown
-            known = known and shown is not None
+            held = self._shown.get(leg.instrument.index)
+            units = leg.holding.qty if held is None else held
+            known = known and held is not None
             net += units * base_per_unit(leg)
             parts.append(f"{leg.id} {leg.instrument.base(units).normalize():f}")
+        net = shown(net)
         if not net:
             return None
         source = "as the venues show it" if known else "as last known, the venues did not answer"

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from engine.report import CloseReport, LegReport, close_report
 from engine.snapshot import seconds
-from machines.close_model import Close
+from machines.close_model import Close, shown
 from machines.core import Core
 from machines.order_model import Order
 from machines.types import NS
@@ -79,13 +79,14 @@ def describe(report: CloseReport, core: Core, now: int) -> list[str]:
         f"{report.name}: {state} in {seconds(span)} s  {report.reason}, {report.urgency}  "
         f"{report.orders} order{'' if report.orders == 1 else 's'}",
         f"  naked {_plain(report.naked_base_s, 3)} base·s, at most "
-        f"{_plain(report.naked_max)}; result {_money(report.result)} in quote currency",
+        f"{_plain(shown(report.naked_max))}; result {_money(report.result)} in quote currency",
     ]
     spent = [f"{state} {seconds(ns)} s" for state, ns in report.dwell.items() if ns >= NS // 20]
     if spent:
         lines.append(f"  {', '.join(spent)}")
     if report.entry_imbalance:
-        lines.append(f"  the legs differed by {_plain(report.entry_imbalance)} base at the start")
+        differed = _plain(shown(report.entry_imbalance))
+        lines.append(f"  the legs differed by {differed} base at the start")
     ticks = {holding.instrument.key: holding.instrument.tick for holding in core.holdings}
     for leg in report.legs:
         lines.append(_leg(leg, ticks[leg.key]))

@@ -390,6 +390,16 @@ def test_the_budget_is_counted_since_the_pair_was_last_balanced_within_a_lot(sec
     assert close.timers["budget"] == bench.now + whole, "counted anew, and told anew"
 
 
+@pytest.mark.parametrize("budget", [0, 1])
+def test_no_budget_at_all_lets_nobody_hurry(budget: int) -> None:
+    bench = Bench(CloseSettings(naked_budget_usd_s=Decimal(budget)))
+    close = hedged(bench, "passive_limit")
+    close.legs[0].holding.change(-400)
+    bench.fire(close, "leg_moved", close.legs[0])
+    assert close.naked == 4
+    assert ("budget" in close.timers) == bool(budget)
+
+
 def test_what_is_alive_for_longer_than_its_ladder_takes_is_told_once_in_every_state() -> None:
     for state in [name for name in ALL if name != "reconciled"]:
         bench = Bench()
@@ -978,7 +988,9 @@ def test_a_close_in_a_hurry_waits_for_nobody(urgency: str, state: str) -> None:
     assert (close.waits_together, told(out), kinds(out)) == (False, [], [])
 
 
-@pytest.mark.parametrize("how", ["ended", "liquidated", "never", "single", "withdrawing"])
+@pytest.mark.parametrize(
+    "how", ["ended", "flat from the start", "liquidated", "never", "single", "withdrawing"]
+)
 def test_where_there_is_no_hedge_to_keep_nobody_waits(how: str) -> None:
     settings = CloseSettings(hold_together_ns=0) if how == "never" else None
     bench = Bench(settings, single=how == "single")
@@ -988,11 +1000,15 @@ def test_where_there_is_no_hedge_to_keep_nobody_waits(how: str) -> None:
         close = hedged(bench, "aggressive_limit", withdrawing=how == "withdrawing")
         if how == "ended":
             close.legs[1].state = "done"
+        if how == "flat from the start":
+            # The close asks before it starts its legs.
+            close.legs[1].holding.accept(0)
+            close.legs[1].state = "idle"
         if how == "liquidated":
             close.legs[1].liquidated = True
     away(bench, "b" if how == "single" else "a")
-    bench.fire(close, "venue_moved")
-    assert not close.waits_together
+    out = bench.fire(close, "venue_moved")
+    assert (close.waits_together, kinds(out)) == (False, [])
 
 
 @pytest.mark.parametrize("state", RUN)

@@ -6,14 +6,17 @@ Each is small enough to look right without a test, and wrong only on the day whe
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
+from engine.aftermath import Aftermath
 from engine.report import close_report
 from engine.summary import describe
 from engine.timers import Timers
 from machines.book import Book
-from machines.close_model import shown
+from machines.close_model import Close, shown
 from machines.messages import CloseRequested, OperatorCommanded, TopSeen
 from machines.types import NS
 from tests.picture import picture
@@ -73,3 +76,44 @@ def test_the_summary_says_where_a_close_has_spent_its_time() -> None:
 )
 def test_a_person_is_shown_no_more_digits_than_a_quantity_has(quantity: str, text: str) -> None:
     assert f"{shown(Decimal(quantity)):f}" == text
+
+
+class Broken:
+    """An engine that has ended, with one close and without an answer of any venue."""
+
+    failure = "committer: OSError"
+    fenced = False
+
+    def __init__(self, close: Close) -> None:
+        self.ports: dict[str, Any] = {}
+        self._close = close
+
+    def alive(self) -> list[Close]:
+        return [self._close]
+
+    def live_orders(self) -> list[Any]:
+        return []
+
+
+def inverse_pair() -> Bench:
+    """A pair whose second leg is worth its contracts at any price: even only up to a division."""
+    bench = Bench()
+    bench.close()
+    leg = bench.core.closes["x"].legs[1]
+    leg.instrument = replace(leg.instrument, type="inverse")
+    return bench
+
+
+def test_last_words_tell_what_is_naked_in_eight_digits() -> None:
+    close = inverse_pair().core.closes["x"]
+    lines = Aftermath(cast(Any, Broken(close))).lines()
+    assert "naked: x 9.9000999 (a:X 10, b:X -10), as last known, the venues did not answer" in lines
+
+
+def test_the_summary_tells_what_was_naked_in_eight_digits() -> None:
+    bench = inverse_pair()
+    close = bench.core.closes["x"]
+    close.naked_max = close.entry_imbalance = Decimal(1) / 3
+    lines = describe(close_report(close, bench.now), bench.core, bench.now)
+    assert "  naked 0 base·s, at most 0.33333333; result 0.00 in quote currency" in lines
+    assert "  the legs differed by 0.33333333 base at the start" in lines

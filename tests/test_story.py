@@ -144,6 +144,14 @@ def test_what_is_left_is_told_when_it_changes(c01: Story) -> None:
     assert all(before != after for before, after in pairwise(left))
 
 
+def test_what_is_naked_is_told_in_eight_digits_where_a_division_has_more() -> None:
+    tape = open_tape(next(DIRECTORY.rglob("break_even_of_an_inverse_leg.toml")))
+    lines = told(tell(tape, Subject("p")))
+    naked = [line.rpartition("; naked ")[2] for line in lines if "; naked " in line]
+    assert "0.38000063" in naked
+    assert max(map(len, naked)) == len("0.38000063")
+
+
 def test_everything_tells_rows_that_keep_their_state(c01: Story) -> None:
     assert len(told(c01, everything=True)) > len(told(c01))
     assert "read " in squeezed(told(c01, everything=True))
@@ -161,6 +169,73 @@ def test_an_order_a_position_and_a_venue_have_stories_of_their_own() -> None:
     assert "> cancel lighter:ZEC#3" not in position
     venue = squeezed(told(tell(tape, Subject("lighter"))))
     assert "session lighter syncing > live" in venue
+
+
+#: A pair whose second venue refuses and goes away while it is closed, and again when it is over.
+_AWAY = """
+name = "A venue goes away, and goes away again"
+base = "BASE"
+duration_s = 300
+timeline = [
+  { at_s = 0, answer = { venue = "b", on = "create", outcome = "reject", reason = "HALTED" } },
+  { at_s = 0, close = { pair = "x", reason = "MANUAL" } },
+  { at_s = 10, set = { venue = "b", mode = "maintenance" } },
+  { at_s = 30, set = { venue = "b", mode = "maintenance" } },
+  { at_s = 40, set = { venue = "b", mode = "cancel_only" } },
+  { at_s = 50, set = { venue = "b", mode = "online" } },
+  { at_s = 52, fault = { kind = "forced_close", venue = "b", on = "user" } },
+  { at_s = 200, set = { venue = "b", mode = "halted" } },
+  { at_s = 201, fault = { kind = "forced_close", venue = "b", on = "user" } },
+  { at_s = 210, set = { venue = "b", mode = "online" } },
+]
+"""
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Tape:
+    path = tmp_path / "away.toml"
+    path.write_text(_AWAY.replace("BASE", str(DIRECTORY / "fixture.toml")))
+    return open_tape(path)
+
+
+def test_a_close_is_told_with_what_its_venues_could_do_meanwhile(away: Tape) -> None:
+    lines = told(tell(away, Subject("x")))
+    text = squeezed(lines)
+    modes = [line.strip() for line in lines if re.match(r" *[0-9.]+ b is ", line)]
+    assert "lane b open > unready" in text
+    assert "> ALARM venue_degraded: b: maintenance; it takes nothing" in text
+    assert "lane b unready > open" in text
+    assert "session b live > backoff" in text
+    assert "session b syncing > live" in text
+    changes = ["10.050 b is maintenance", "40.050 b is cancel only", "50.050 b is online"]
+    assert modes == changes, "told where it changes"
+    assert "halted" not in text, "the close was over by then"
+    assert text.count("session b live > backoff") == 1
+
+
+def test_what_venues_could_do_is_part_of_a_position_and_not_of_an_order(away: Tape) -> None:
+    position = squeezed(told(tell(away, Subject("b:X"))))
+    assert "b is halted" in position
+    assert "lane b open > unready" in position
+    assert "a is " not in position
+    order = squeezed(told(tell(away, Subject("b:X#1"))))
+    assert "b:X#1 is refused: HALTED" in order
+    assert "lane" not in order
+    assert "session" not in order
+    assert "maintenance" not in order
+
+
+def test_a_sequence_draws_what_a_venue_could_do_at_machines_of_its_own(away: Tape) -> None:
+    drawn = sequence.mermaid(tell(away, Subject("x")))
+    names = dict(re.findall(r"participant (\w+) as (.+)", drawn))
+    shown = {names[name]: note for name, note in re.findall(r"Note over (\w+): (.+)", drawn)}
+    assert shown["lane b"] == "unready > open"
+    assert shown["session b"] == "syncing > live"
+    callers = {names[name] for name in re.findall(r"(\w+)->>\w+: ALARM", drawn)}
+    assert callers == {"close x", "session b"}
+    position = sequence.mermaid(tell(away, Subject("b:X")))
+    assert " as holding b:X" in position
+    assert " as close b:X" not in position
 
 
 def test_the_second_close_of_a_pair_is_told_apart() -> None:
@@ -594,7 +669,7 @@ def test_a_story_keeps_the_orders_that_its_core_has_forgotten(
 def test_what_guards_read_is_noted_of_the_subject_alone() -> None:
     story = tell(open_tape(C01), Subject("aster:ZEC"))
     asked = {move.transition.machine for step in story.steps for move in step.moves if move.asked}
-    assert asked == {"leg", "holding"}
+    assert asked == {"leg", "holding", "session"}
     others = [step.first for step in story.steps if step.first and step.first not in step.moves]
     assert others
     assert not any(move.asked for move in others)

@@ -31,6 +31,7 @@ from machines.messages import (
     Fact,
     FillReported,
     InstrumentTruth,
+    OperatorCommanded,
     OrderReported,
     Place,
     TruthRead,
@@ -82,6 +83,8 @@ class Recorder:
         elif isinstance(fact, TruthRead):
             for row in fact.rows:
                 self._read(row, fact.at)
+        elif isinstance(fact, OperatorCommanded) and _has_settled(trace):
+            self._cumulative(fact.order, fact.cum, fact.by, at, told=True)
         for each in trace:
             if each.source != each.dest or each.trigger in _TOLD:
                 row_at = each.at - self.origin
@@ -204,6 +207,11 @@ class Recorder:
         )
         outcome.ended_at = now - self.origin
         return outcome
+
+
+def _has_settled(trace: list[Transition]) -> bool:
+    """Whether an order was in doubt, and a person has said how much of it has filled."""
+    return any(each.trigger == "settled" and each.source != each.dest for each in trace)
 
 
 def _close_outcome(report: CloseReport) -> CloseOutcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 from engine.diagrams.graphs import titled
 from engine.story.story import Move, Step, Story
@@ -26,7 +27,6 @@ from machines.messages import (
     TimerFired,
 )
 from machines.order_model import Order
-from machines.session import Session
 
 PEOPLE = "people"
 #: Characters of a label before it goes on in the next line.
@@ -108,15 +108,11 @@ class _Drawing:
 
     # ------------------------------------------------------------ who
 
-    def _holder(self, model: object) -> str:
+    def _holder(self, model: Any) -> str:
         """The participant that stands for a machine; an order stands with its leg."""
-        if isinstance(model, Order):
-            return f"leg {model.leg.id}" if model.leg is not None else f"order {model.id}"
-        if isinstance(model, Leg):
-            return f"leg {model.id}"
-        if isinstance(model, Session):
-            return f"session {model.id}"
-        return f"close {model.id}"  # type: ignore[attr-defined]
+        if isinstance(model, Order) and model.leg is not None:
+            model = model.leg
+        return f"{type(model).__name__.lower()} {model.id}"
 
     def _source(self, step: Step) -> str:
         fact = step.fact
@@ -151,6 +147,8 @@ class _Drawing:
             for close in self.core.closes.values():
                 if close.id == command.machine:
                     return f"close {close.id}"
+            if command.machine in self.core.sessions:
+                return f"session {command.machine}"
             return f"leg {command.machine.partition('#')[0]}"
         if isinstance(command, ReadTruth) and command.scope >= 0:
             owners = [

@@ -58,7 +58,8 @@ class Step(Struct):
     """One fact and what came of it, as far as the subject is concerned.
 
     `left` is what is left to close by instrument, in base units with its sign, `naked` what of it
-    no leg hedges. `first` is the row that the fact itself led to, of whichever machine.
+    no leg hedges. `first` is the row that the fact itself led to, of whichever machine. `turned`
+    says that a venue has told another mode than before.
     """
 
     seq: int
@@ -73,6 +74,7 @@ class Step(Struct):
     left: dict[str, Decimal] = {}
     naked: Decimal = Decimal(0)
     first: Move | None = None
+    turned: bool = False
 
 
 class Story(Struct):

@@ -1,6 +1,7 @@
 """Replays a recording and keeps the steps of one subject: a close, a position, an order or a venue.
 
-What concerns the subject is decided here, fact by fact, as the core takes them. It must not say
+What concerns the subject is decided here, fact by fact, as the core takes them. A close and a
+position wait for their venues, so that what those can do is part of their story. It must not say
 anything about a step in words of its own; `words` has those.
 """
 
@@ -21,6 +22,7 @@ from engine.story.words import Words
 from engine.texts import printable
 from machines.close_model import Close
 from machines.core import Core, owner_of
+from machines.lane import Lane
 from machines.leg_model import Leg
 from machines.messages import (
     Alarm,
@@ -29,12 +31,14 @@ from machines.messages import (
     CloseRequested,
     Fact,
     FillReported,
+    ModeChanged,
     Place,
     QueryOrder,
     ReadRules,
     ReadTruth,
 )
 from machines.order_model import Order
+from machines.session import Session
 from machines.table import Out
 
 #: Names of one kind that an error lists at the most.
@@ -131,6 +135,8 @@ class _Teller:
         self._requests = 0
         self._taken: list[Taken] = []
         self._keys = self._own_keys()
+        self._venues = self._own_venues()
+        self._modes: dict[str, str] = {}
 
     def taken(self, taken: Taken) -> None:
         """A row is about to be taken."""
@@ -143,8 +149,14 @@ class _Teller:
         if isinstance(fact, CloseRequested):
             self._requested(fact)
         fills = self._fills(fact)
+        turned = self._turns(fact)
         every = moves_of(out.trace or [], taken)
         moves = [move for move in every if self.concerns(move.model)]
+        # What venues do once the close is over is no part of it any more.
+        alone = self.close is not None and 0 < self.close.ended_at < fact.at
+        if alone:
+            turned = False
+            moves = [move for move in moves if not isinstance(move.model, Lane | Session)]
         if self.close is not None:
             owners = [owner_of(move.model) for move in moves]
             if self.close not in owners and (any(owners) or self._is_over):
@@ -155,13 +167,14 @@ class _Teller:
         commands = [
             (command, self.words.command(command))
             for command in out.commands
-            if self._commands(command)
+            if self._commands(command) and not (alone and self._is_of_venue(command))
         ]
-        if not (moves or commands or fills or self._about(fact)):
+        if not (moves or commands or fills or turned or self._about(fact)):
             return
         text = self.words.fact(fact)
         step = Step(record.seq, record.at, record.wall_ns, fact, text, moves, commands, fills)
         step.first = every[0] if every else None
+        step.turned = turned
         step.quotes = [
             self._quote(top.instrument, top.bid, top.ask)
             for top in record.seen
@@ -231,6 +244,12 @@ class _Teller:
         own = {self.subject.name.partition("#")[0]}
         return frozenset(legs | (own & {each.instrument.key for each in self.core.holdings}))
 
+    def _own_venues(self) -> frozenset[str]:
+        """The venues that the legs of a pair, or a position, have to wait for; of an order none."""
+        if "#" in self.subject.name:
+            return frozenset()
+        return frozenset(key.partition(":")[0] for key in self._keys)
+
     def _key(self, instrument: int) -> str:
         return self.core.holdings[instrument].instrument.key
 
@@ -246,14 +265,17 @@ class _Teller:
             mine = (model.id, model.instrument.key, close.id if close is not None else "")
         elif isinstance(model, Leg):
             mine = (model.id, model.close.id, "")
+        elif isinstance(model, Lane | Session):
+            return model.id == name or model.id in self._venues
         else:
             mine = (model.id, "", "")
         return name in mine
 
     def _commands(self, command: Any) -> bool:
         if isinstance(command, Alarm):
-            machine = command.machine
-            return machine == self.subject.name or machine.partition("#")[0] in self._keys
+            name = command.machine
+            mine = name == self.subject.name or name.partition("#")[0] in self._keys
+            return mine or self._is_of_venue(command)
         if isinstance(command, Arm):
             machine = self.core.machine(command.machine)
             return machine is not None and self.concerns(machine)
@@ -265,6 +287,18 @@ class _Teller:
                 return command.venue == self.subject.name
             return self._is_mine(command.scope) and "#" not in self.subject.name
         return isinstance(command, ReadRules) and self._is_mine(command.instrument)
+
+    def _is_of_venue(self, command: Any) -> bool:
+        """Whether a venue of the subject has called a person."""
+        return isinstance(command, Alarm) and command.machine in self._venues
+
+    def _turns(self, fact: Fact) -> bool:
+        """Whether a venue of the subject says that its mode has changed; most words repeat it."""
+        if not isinstance(fact, ModeChanged):
+            return False
+        before = self._modes.get(fact.venue, "online")
+        self._modes[fact.venue] = fact.mode
+        return fact.venue in self._venues and fact.mode != before
 
     def _about(self, fact: Fact) -> bool:
         """Whether a fact is part of the story even if no machine moved."""

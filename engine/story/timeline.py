@@ -22,6 +22,7 @@ from engine.story.words import GATES, MINIMA, clock
 from engine.summary import describe
 from engine.texts import printable
 from engine.words import TABLES, why
+from machines.close_model import shown
 from machines.leg_model import ENDED
 from machines.messages import Alarm, Cancel, Place, TruthRead
 from machines.types import NS
@@ -79,7 +80,7 @@ def _zero(story: Story) -> str:
 def _block(story: Story, step: Step, width: int, who: int, *, everything: bool) -> Iterator[Line]:
     moves = [m for m in step.moves if everything or told(m)]
     commands = [(c, t) for c, t in step.commands if everything or _shown(c)]
-    if not (moves or commands or step.fills or everything):
+    if not (moves or commands or step.fills or step.turned or everything):
         return
     time = f"{clock(step.at - story.origin):>{TIME - 1}} "
     yield from _wrapped(step.text, width, "bold", time, " " * TIME)
@@ -146,7 +147,7 @@ def _left(step: Step) -> str:
     if not step.left:
         return ""
     legs = ", ".join(f"{key} {decimal_text(rest)}" for key, rest in step.left.items())
-    naked = f"; naked {decimal_text(step.naked)}" if len(step.left) > 1 else ""
+    naked = f"; naked {decimal_text(shown(step.naked))}" if len(step.left) > 1 else ""
     return f"left: {legs}{naked}"
 
 
